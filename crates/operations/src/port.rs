@@ -1,0 +1,39 @@
+//! The ports: what operations need of the world, for real servers and simulated ones alike.
+
+mod command;
+mod error;
+
+pub use command::{Command, NotEmpty, NothingToLose};
+pub use error::{NodeError, TlsTrouble, Trouble};
+
+use futures_util::future::BoxFuture;
+use std::{net::IpAddr, sync::Arc};
+use topology::{NodeAddr, Reply};
+
+/// A connection to one server, already authenticated. It may be used by many tasks at once.
+pub trait NodeLink: Send + Sync {
+    /// The address that was dialled.
+    fn address(&self) -> &NodeAddr;
+
+    /// The IP address that the host resolved to: `CLUSTER MEET` takes no names.
+    fn ip(&self) -> IpAddr;
+
+    /// Sends these commands in one write, nothing of others between them, and waits for all replies.
+    ///
+    /// There is one reply for each command, in order; a command that the server refuses has a [`Reply::Error`] and does
+    /// not keep the others from being carried out.
+    ///
+    /// # Errors
+    /// When the answer did not come whole within the read timeout or the connection broke. Which of the commands the
+    /// server has carried out is then unknown.
+    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Reply>, NodeError>>;
+}
+
+/// Opens links.
+pub trait Dialer: Send + Sync {
+    /// Connects and authenticates within the connect timeout.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, refuses the credentials, or does not speak the protocol.
+    fn dial<'a>(&'a self, address: &'a NodeAddr) -> BoxFuture<'a, Result<Arc<dyn NodeLink>, NodeError>>;
+}

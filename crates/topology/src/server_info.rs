@@ -1,0 +1,113 @@
+//! `INFO`: what a server says of itself.
+
+use std::collections::BTreeMap;
+
+/// What `INFO` tells, as far as it is needed here. Unknown fields are skipped, missing ones are `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// `redis` or `valkey`.
+    pub engine: Engine,
+    /// The engine's own version, such as `9.1.2`.
+    pub version: String,
+    /// `cluster_enabled`.
+    pub cluster_enabled: bool,
+    /// `availability_zone`, set by the administrator (Valkey 8.0).
+    pub zone: Option<String>,
+    /// Keys of each database that holds any.
+    pub databases: BTreeMap<u32, u64>,
+    /// `used_memory`, bytes.
+    pub used_memory: Option<u64>,
+    /// `maxmemory`, bytes; 0 is no limit.
+    pub max_memory: Option<u64>,
+    /// `instantaneous_ops_per_sec`.
+    pub operations_per_second: Option<u64>,
+    /// `master_repl_offset`: bytes of the replication stream written (primary) or applied (replica).
+    pub replication_offset: Option<u64>,
+    /// Of a replica: `master_link_status` is `up`.
+    pub primary_link_up: Option<bool>,
+    /// Of a replica: `master_link_down_since_seconds`.
+    pub primary_link_down_seconds: Option<u64>,
+    /// Of a replica: `master_sync_in_progress`.
+    pub sync_in_progress: bool,
+    /// `loading`: the server is reading its data from disk.
+    pub loading: bool,
+    /// `uptime_in_seconds`.
+    pub uptime_seconds: Option<u64>,
+}
+
+/// Which family a server is of.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Redis, or a server that does not say otherwise.
+    #[default]
+    Redis,
+    /// Valkey.
+    Valkey,
+}
+
+impl std::fmt::Display for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Redis => "redis",
+            Self::Valkey => "valkey",
+        })
+    }
+}
+
+impl ServerInfo {
+    /// Reads the reply of `INFO`.
+    pub fn parse(text: &str) -> Self {
+        let mut info = Self::default();
+        let mut valkey_version = None;
+        for line in text.lines() {
+            let Some((name, value)) = line.trim_end().split_once(':') else { continue };
+            match name {
+                "redis_version" => value.clone_into(&mut info.version),
+                // Valkey keeps redis_version at 7.2.4 for old clients and tells its own beside it.
+                "valkey_version" => valkey_version = Some(value.to_owned()),
+                "cluster_enabled" => info.cluster_enabled = value == "1",
+                "availability_zone" => info.zone = Some(value.to_owned()).filter(|zone| !zone.is_empty()),
+                "used_memory" => info.used_memory = value.parse().ok(),
+                "maxmemory" => info.max_memory = value.parse().ok(),
+                "instantaneous_ops_per_sec" => info.operations_per_second = value.parse().ok(),
+                "master_repl_offset" => info.replication_offset = value.parse().ok(),
+                "master_link_status" => info.primary_link_up = Some(value == "up"),
+                "master_link_down_since_seconds" => info.primary_link_down_seconds = value.parse().ok(),
+                "master_sync_in_progress" => info.sync_in_progress = value == "1",
+                "loading" => info.loading = value == "1",
+                "uptime_in_seconds" => info.uptime_seconds = value.parse().ok(),
+                _ => info.databases.extend(parse_database(name, value)),
+            }
+        }
+        if let Some(version) = valkey_version {
+            (info.engine, info.version) = (Engine::Valkey, version);
+        }
+        info
+    }
+
+    /// Keys in all databases.
+    pub fn keys(&self) -> u64 {
+        self.databases.values().fold(0, |sum, keys| sum.saturating_add(*keys))
+    }
+}
+
+/// A line such as `db0:keys=12,expires=0,avg_ttl=0`.
+fn parse_database(name: &str, value: &str) -> Option<(u32, u64)> {
+    let number = name.strip_prefix("db")?.parse().ok()?;
+    let keys = value.split(',').find_map(|field| field.strip_prefix("keys="))?.parse().ok()?;
+    Some((number, keys))
+}
