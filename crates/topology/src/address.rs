@@ -40,7 +40,7 @@ impl Host {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         match bare.unwrap_or(text).parse() {
             Ok(ip) => Some(Self::Ip(ip)),

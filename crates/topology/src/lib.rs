@@ -4,15 +4,29 @@
 //! come out, so that each decision can be tested without a server.
 
 mod address;
+mod cluster_info;
+mod cluster_view;
+pub mod create;
+pub mod findings;
+mod node_entry;
 mod node_id;
+mod node_view;
+pub mod placement;
+pub mod plan;
 mod reply;
 mod server_info;
+mod shard_entry;
 mod slot;
 mod slot_set;
 
 pub use address::{Host, NodeAddr, NotAnAddress};
+pub use cluster_info::ClusterInfo;
+pub use cluster_view::{ClusterView, Member, ObservedNode, Shard, Silence};
+pub use node_entry::{Endpoint, Flag, Flags, NodeEntry, NotANodeEntry};
 pub use node_id::{NodeId, NotANodeId};
+pub use node_view::{NodeView, NotAView, SlotMap};
 pub use reply::Reply;
 pub use server_info::{Engine, ServerInfo};
+pub use shard_entry::{Health, NotShards, ShardEntry, ShardNode};
 pub use slot::{NotASlot, Slot};
 pub use slot_set::{NotSlots, SlotSet};

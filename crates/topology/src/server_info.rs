@@ -33,6 +33,8 @@ pub struct ServerInfo {
     pub loading: bool,
     /// `uptime_in_seconds`.
     pub uptime_seconds: Option<u64>,
+    /// `server_time_usec`: the server's clock, Unix microseconds (7.0).
+    pub clock_microseconds: Option<u64>,
 }
 
 /// Which family a server is of.
@@ -89,6 +91,7 @@ impl ServerInfo {
                 "master_link_down_since_seconds" => info.primary_link_down_seconds = value.parse().ok(),
                 "master_sync_in_progress" => info.sync_in_progress = value == "1",
                 "loading" => info.loading = value == "1",
+                "server_time_usec" => info.clock_microseconds = value.parse().ok(),
                 "uptime_in_seconds" => info.uptime_seconds = value.parse().ok(),
                 _ => info.databases.extend(parse_database(name, value)),
             }
@@ -110,4 +113,32 @@ fn parse_database(name: &str, value: &str) -> Option<(u32, u64)> {
     let number = name.strip_prefix("db")?.parse().ok()?;
     let keys = value.split(',').find_map(|field| field.strip_prefix("keys="))?.parse().ok()?;
     Some((number, keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn valkey_is_told_from_redis_by_its_own_version() {
+        let redis = ServerInfo::parse("redis_version:7.0.15\r\ncluster_enabled:1\r\n");
+        assert_eq!((redis.engine, redis.version.as_str(), redis.cluster_enabled), (Engine::Redis, "7.0.15", true));
+        let valkey = ServerInfo::parse("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n");
+        assert_eq!((valkey.engine, valkey.version.as_str()), (Engine::Valkey, "9.1.2"));
+    }
+
+    #[test]
+    fn keys_of_all_databases_count() {
+        let info = ServerInfo::parse("# Keyspace\r\ndb0:keys=12,expires=0,avg_ttl=0\r\ndb3:keys=1,expires=1\r\n");
+        assert_eq!(info.databases, [(0, 12), (3, 1)].into());
+        assert_eq!(info.keys(), 13);
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_makes_the_parser_panic(text in "([a-z_0-9]{0,20}:?[^\n]{0,20}\n){0,9}") {
+            let _ = ServerInfo::parse(&text);
+        }
+    }
 }

@@ -237,6 +237,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn it_is_a_set_of_slots(left in slots(), right in slots()) {
             let (a, b): (SlotSet, SlotSet) = (left.iter().copied().collect(), right.iter().copied().collect());

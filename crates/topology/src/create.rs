@@ -1,0 +1,307 @@
+//! The planner for `create`: a cluster from empty nodes, and the way back from one that was left half-made.
+
+mod refusal;
+
+pub use refusal::CreateRefusal;
+
+use crate::{
+    Flag, NodeAddr, NodeId, NodeView, Slot, SlotSet,
+    placement::{Candidate, Placement, place},
+    plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A node that shall become a member, and what it said when it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewNode {
+    /// Where it was reached.
+    pub address: NodeAddr,
+    /// The zone that it is in, if it is known.
+    pub zone: Option<String>,
+    /// What it said.
+    pub view: NodeView,
+}
+
+/// How many shards a new cluster gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shards {
+    /// As many as the nodes allow with this many replicas each, and not fewer than 3.
+    AsManyAsPossible,
+    /// As many as the nodes allow, down to 1: without 3 primaries there is no automatic failover.
+    EvenFew,
+    /// Exactly so many.
+    Exactly(usize),
+}
+
+/// Plans a cluster of these nodes with at least `replicas` replicas for each primary; what is over becomes replicas, too.
+///
+/// Nodes that an earlier run has left half-made are taken as they are, if they fit: then the plan holds what is missing.
+///
+/// # Errors
+/// When the nodes cannot form a cluster, or do not have to be touched because they hold something.
+pub fn plan(nodes: &[NewNode], replicas: usize, shards: Shards) -> Result<Plan, CreateRefusal> {
+    refuse_doubles(nodes)?;
+    let shards = count_shards(nodes.len(), replicas, shards)?;
+    refuse_occupied(nodes)?;
+    let candidates: Vec<Candidate> =
+        nodes.iter().map(|node| Candidate { address: node.address.clone(), zone: node.zone.clone() }).collect();
+    let placement = place(&candidates, shards);
+    let expected = expected_shards(nodes, &placement);
+    let steps = steps(nodes, &expected)?;
+    let goal = format!(
+        "{} with {} each from {}",
+        counted(shards, "shard"),
+        if nodes.len().is_multiple_of(shards) {
+            counted(nodes.len() / shards - 1, "replica")
+        } else {
+            format!("{} or {} replicas", nodes.len() / shards - 1, nodes.len() / shards)
+        },
+        counted(nodes.len(), "node")
+    );
+    Ok(Plan {
+        format: FORMAT,
+        goal,
+        based_on: nodes.iter().map(reference).collect(),
+        steps,
+        reasons: reasons(&placement, shards, nodes.len()),
+        expected_after: expected,
+        placement: Some(placement.quality),
+        cost: Cost::default(),
+    })
+}
+
+/// Plans the way back: nodes that hold no keys and know none but each other become as new.
+///
+/// # Errors
+/// When one of them holds keys or belongs to a cluster with other nodes.
+pub fn plan_undo(nodes: &[NewNode]) -> Result<Plan, CreateRefusal> {
+    refuse_doubles(nodes)?;
+    refuse_occupied(nodes)?;
+    let mut steps = Vec::new();
+    for node in nodes {
+        if !node.view.myself.slots.is_empty() {
+            let action = Action::GiveUpSlots { node: reference(node) };
+            let reason = "it owns slots and holds no keys".to_owned();
+            steps.push(Step { stage: 1, action, reason });
+        }
+        let untouched = node.view.peers.is_empty() && node.view.myself.slots.is_empty() && epoch(node) == 0;
+        if !untouched {
+            let action = Action::Reset { node: reference(node) };
+            let reason = "it was part of the cluster that is undone".to_owned();
+            steps.push(Step { stage: 2, action, reason });
+        }
+    }
+    Ok(Plan {
+        format: FORMAT,
+        goal: format!("{} as new", counted(nodes.len(), "node")),
+        based_on: nodes.iter().map(reference).collect(),
+        steps,
+        reasons: vec!["no node holds keys, and none knows a node that is not in the list".to_owned()],
+        expected_after: Vec::new(),
+        placement: None,
+        cost: Cost::default(),
+    })
+}
+
+fn reference(node: &NewNode) -> NodeRef {
+    NodeRef { id: node.view.myself.id, address: node.address.clone() }
+}
+
+const fn epoch(node: &NewNode) -> u64 {
+    node.view.myself.config_epoch
+}
+
+fn refuse_doubles(nodes: &[NewNode]) -> Result<(), CreateRefusal> {
+    let mut seen: BTreeMap<NodeId, &NodeAddr> = BTreeMap::new();
+    for node in nodes {
+        if let Some(first) = seen.insert(node.view.myself.id, &node.address) {
+            return Err(if first.same_endpoint(&node.address) {
+                CreateRefusal::SameAddressTwice { address: node.address.clone() }
+            } else {
+                CreateRefusal::SameNodeTwice { first: first.clone(), second: node.address.clone() }
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an address that is given twice: the first check, before any node is asked.
+pub fn refuse_same_address(addresses: &[NodeAddr]) -> Result<(), CreateRefusal> {
+    let mut seen = BTreeSet::new();
+    match addresses.iter().find(|address| !seen.insert((&address.host, address.port))) {
+        Some(address) => Err(CreateRefusal::SameAddressTwice { address: address.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// How many shards so many nodes form.
+pub fn count_shards(nodes: usize, replicas: usize, shards: Shards) -> Result<usize, CreateRefusal> {
+    let members = replicas.saturating_add(1);
+    let possible = nodes / members;
+    let (count, least) = match shards {
+        Shards::AsManyAsPossible => (possible, 3),
+        Shards::EvenFew => (possible, 1),
+        Shards::Exactly(count) => (count, count),
+    };
+    let most = usize::from(Slot::COUNT);
+    if count == 0 || possible < least {
+        let needed = least.max(1).saturating_mul(members);
+        return Err(CreateRefusal::TooFewNodes { nodes, replicas, shards: least.max(1), needed });
+    }
+    if count > most {
+        return Err(CreateRefusal::TooManyShards { shards: count });
+    }
+    Ok(count)
+}
+
+/// Refuses nodes that are not empty, or that know others than those in the list.
+fn refuse_occupied(nodes: &[NewNode]) -> Result<(), CreateRefusal> {
+    let ids: BTreeSet<NodeId> = nodes.iter().map(|node| node.view.myself.id).collect();
+    for node in nodes {
+        let address = || node.address.clone();
+        if !node.view.server.cluster_enabled {
+            return Err(CreateRefusal::NotACluster { address: address() });
+        }
+        if let Some((&database, &keys)) = node.view.server.databases.iter().find(|(_, keys)| **keys > 0) {
+            return Err(CreateRefusal::HoldsKeys { address: address(), database, keys });
+        }
+        let handshakes = |flag| flag == &Flag::Handshake;
+        let strangers: Vec<NodeId> = node
+            .view
+            .peers
+            .iter()
+            .filter(|peer| !ids.contains(&peer.id) && !peer.flags.iter().any(handshakes))
+            .map(|peer| peer.id)
+            .collect();
+        if !strangers.is_empty() {
+            return Err(CreateRefusal::InAnotherCluster { address: address(), strangers: strangers.len() });
+        }
+    }
+    Ok(())
+}
+
+fn expected_shards(nodes: &[NewNode], placement: &Placement) -> Vec<PlannedShard> {
+    let count = placement.shards.len();
+    let mut shards = Vec::with_capacity(count);
+    for (shard, slots) in placement.shards.iter().zip(even_slots(count)) {
+        let Some(primary) = nodes.get(shard.primary) else { continue };
+        let replicas = shard.replicas.iter().filter_map(|at| nodes.get(*at)).map(reference).collect();
+        shards.push(PlannedShard { slots, primary: reference(primary), replicas });
+    }
+    shards
+}
+
+/// The 16384 slots in this many contiguous parts whose sizes differ by one at most, as redis-trib cuts them.
+pub fn even_slots(parts: usize) -> Vec<SlotSet> {
+    let parts = u64::try_from(parts.clamp(1, usize::from(Slot::COUNT))).unwrap_or(1);
+    let count = u64::from(Slot::COUNT);
+    // The cut after part n lies at n * 16384 / parts, rounded half up: 3 parts are 5461, 5462, 5461.
+    let cut = |part: u64| u16::try_from((2 * part * count + parts) / (2 * parts)).unwrap_or(Slot::COUNT);
+    (0..parts).map(|part| (cut(part)..cut(part + 1)).filter_map(|number| Slot::new(number).ok()).collect()).collect()
+}
+
+fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, CreateRefusal> {
+    let mut primary_of: BTreeMap<NodeId, &NodeRef> = BTreeMap::new();
+    let mut slots_of: BTreeMap<NodeId, &SlotSet> = BTreeMap::new();
+    for shard in expected {
+        slots_of.insert(shard.primary.id, &shard.slots);
+        primary_of.extend(shard.replicas.iter().map(|replica| (replica.id, &shard.primary)));
+    }
+    let all: Vec<NodeRef> = nodes.iter().map(reference).collect();
+    let mut steps = Vec::new();
+    let mut push = |stage, action, reason: String| steps.push(Step { stage, action, reason });
+    for (node, epoch) in nodes.iter().zip(1..) {
+        if node.view.peers.is_empty() && node.view.myself.config_epoch == 0 {
+            let reason = "each node needs an epoch of its own before it meets others".to_owned();
+            push(1, Action::SetEpoch { node: reference(node), epoch }, reason);
+        }
+    }
+    for node in nodes {
+        let myself = &node.view.myself;
+        let wanted = slots_of.get(&myself.id).copied().cloned().unwrap_or_default();
+        let conflict = !myself.slots.difference(&wanted).is_empty()
+            || myself.primary.is_some_and(|primary| primary_of.get(&myself.id).is_none_or(|p| p.id != primary))
+            || !myself.migrating.is_empty()
+            || !myself.importing.is_empty();
+        if conflict {
+            return Err(CreateRefusal::HalfMadeOtherwise {
+                address: node.address.clone(),
+                all: nodes.iter().map(|node| node.address.clone()).collect(),
+            });
+        }
+        let missing = wanted.difference(&myself.slots);
+        if !missing.is_empty() {
+            let reason = format!("{} of 16384: an even share", counted(wanted.len(), "slot"));
+            push(2, Action::AddSlots { node: reference(node), slots: missing }, reason);
+        }
+    }
+    let acquainted = nodes.iter().all(|node| all.iter().all(|other| node.view.entry(other.id).is_some()));
+    if !acquainted {
+        push(3, Action::Meet { nodes: all.clone() }, "every node is to know every other".to_owned());
+    }
+    for node in nodes.iter().filter(|node| node.view.myself.primary.is_none()) {
+        if let Some(primary) = primary_of.get(&node.view.myself.id) {
+            let reason = format!("a copy of the data of {}", primary.address);
+            push(4, Action::Replicate { replica: reference(node), primary: (*primary).clone() }, reason);
+        }
+    }
+    push(5, Action::AwaitAgreement { nodes: all.clone() }, "clients may ask any node".to_owned());
+    push(6, Action::AwaitService { nodes: all }, "the cluster is to be usable when this ends".to_owned());
+    Ok(steps)
+}
+
+fn reasons(placement: &Placement, shards: usize, nodes: usize) -> Vec<String> {
+    let quality = placement.quality;
+    let mut reasons = Vec::new();
+    let beside = quality.replicas_on_host_of_primary;
+    if nodes > shards {
+        reasons.push(match (beside.here, beside.is_best()) {
+            (0, _) => "no replica is on the host of its primary".to_owned(),
+            (here, true) => format!(
+                "{} on the host of its primary: no placement of these nodes avoids it",
+                counted(here, "replica")
+            ),
+            (here, false) => {
+                format!(
+                    "{} on the host of its primary, at most {} more than the least possible",
+                    counted(here, "replica"),
+                    here - beside.bound
+                )
+            }
+        });
+    }
+    let zones = quality.replicas_in_zone_of_primary;
+    if nodes > shards && zones.here != nodes - shards {
+        reasons.push(match (zones.here, zones.is_best()) {
+            (0, _) => "no replica is in the zone of its primary".to_owned(),
+            (here, true) => format!(
+                "{} in the zone of its primary: no placement of these nodes avoids it",
+                counted(here, "replica")
+            ),
+            (here, false) => {
+                format!(
+                    "{} in the zone of its primary, at most {} more than the least possible",
+                    counted(here, "replica"),
+                    here - zones.bound
+                )
+            }
+        });
+    }
+    if shards < 3 {
+        reasons.push(format!(
+            "{} cannot elect a successor when one is lost: no automatic failover below 3",
+            if shards == 1 { "1 primary".to_owned() } else { "2 primaries".to_owned() }
+        ));
+    }
+    if nodes == shards {
+        reasons.push("no replicas were asked for: a lost node loses its data".to_owned());
+    }
+    reasons
+}
+
+fn counted(number: usize, thing: &str) -> String {
+    crate::findings::count(number, thing)
+}
+
+#[cfg(test)]
+mod tests;

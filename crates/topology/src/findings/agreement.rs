@@ -1,0 +1,130 @@
+//! Whether the nodes say the same.
+
+use super::{Finding, FindingCode, count, slot_list};
+use crate::{ClusterView, Flag, NodeId, ObservedNode, SlotMap, SlotSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+const GOSSIP: &str =
+    "nodes tell each other within seconds; if it lasts, they do not reach each other's cluster bus port";
+
+/// Nodes that hold another slot map than most.
+pub(super) fn slot_maps(view: &ClusterView) -> Vec<Finding> {
+    let mut maps = view.slot_maps().into_iter();
+    let Some((most, majority)) = maps.next() else { return Vec::new() };
+    let finding = |(map, holders): (SlotMap, Vec<&ObservedNode>)| {
+        let names: Vec<_> = holders.iter().map(|node| node.address.to_string()).collect();
+        let (differing, detail) = difference(view, &map, &most);
+        let verb = if names.len() == 1 { "disagrees" } else { "disagree" };
+        let what = format!(
+            "{} {verb} with {} about {}",
+            names.join(", "),
+            count(majority.len(), "node"),
+            slot_list(&differing)
+        );
+        Finding::problem(FindingCode::SlotMapsDiffer, what)
+            .because(detail)
+            .remedy(GOSSIP)
+            .about(holders.iter().map(|node| &node.address))
+            .slots(differing)
+    };
+    maps.map(finding).collect()
+}
+
+/// The slots whose owner differs, and the first difference in words.
+fn difference(view: &ClusterView, here: &SlotMap, most: &SlotMap) -> (SlotSet, String) {
+    let none = SlotSet::new();
+    let ids: BTreeSet<&NodeId> = here.keys().chain(most.keys()).collect();
+    let mut differing = SlotSet::new();
+    for id in ids {
+        let (ours, theirs) = (here.get(id).unwrap_or(&none), most.get(id).unwrap_or(&none));
+        differing = differing.union(&ours.difference(theirs)).union(&theirs.difference(ours));
+    }
+    let owner = |map: &SlotMap| {
+        let first = differing.iter().next()?;
+        map.iter().find(|(_, slots)| slots.contains(first)).map(|(id, _)| view.name(*id))
+    };
+    let name = |owner: Option<String>| owner.unwrap_or_else(|| "nobody".to_owned());
+    let first = differing.iter().next().map_or_else(String::new, |slot| slot.to_string());
+    let detail = format!("slot {first} is {}'s for them, {}'s for the others", name(owner(here)), name(owner(most)));
+    (differing, detail)
+}
+
+/// Nodes that do not know each other, or are still shaking hands.
+pub(super) fn membership(view: &ClusterView) -> Vec<Finding> {
+    let known: BTreeSet<NodeId> = view.answering().map(|(_, own)| own.myself.id).collect();
+    let mut findings = Vec::new();
+    for (node, own) in view.answering() {
+        let seen: BTreeSet<NodeId> =
+            own.entries().filter(|entry| !entry.flags.has(&Flag::Handshake)).map(|entry| entry.id).collect();
+        let unknown: Vec<String> = known.difference(&seen).map(|id| view.name(*id)).collect();
+        if unknown.is_empty() {
+            continue;
+        }
+        findings.push(
+            Finding::problem(
+                FindingCode::NodesUnknownToOthers,
+                format!("{} does not know {}", node.address, unknown.join(", ")),
+            )
+            .because("it is missing in its CLUSTER NODES, or still in handshake")
+            .remedy(GOSSIP)
+            .about([&node.address]),
+        );
+    }
+    findings
+}
+
+/// Nodes that others take for what they are not.
+pub(super) fn roles(view: &ClusterView) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (node, own) in view.answering() {
+        let mistaken: Vec<String> = view
+            .sightings(own.myself.id)
+            .filter(|(_, entry)| !entry.flags.has(&Flag::Handshake))
+            .filter(|(_, entry)| (entry.is_primary(), entry.primary) != (own.myself.is_primary(), own.myself.primary))
+            .map(|(witness, _)| witness.address.to_string())
+            .collect();
+        if mistaken.is_empty() {
+            continue;
+        }
+        let role = match own.myself.primary {
+            Some(primary) => format!("a replica of {}", view.name(primary)),
+            None => "a primary".to_owned(),
+        };
+        findings.push(
+            Finding::problem(
+                FindingCode::RolesDiffer,
+                format!("{} is {role}, which {} not know yet", node.address, doers(&mistaken)),
+            )
+            .because("they show it in another role in their CLUSTER NODES")
+            .remedy(GOSSIP)
+            .about([&node.address]),
+        );
+    }
+    findings
+}
+
+fn doers(names: &[String]) -> String {
+    match names {
+        [one] => format!("{one} does"),
+        many => format!("{} do", many.join(", ")),
+    }
+}
+
+/// Primaries with the same config epoch: which of them is right about a slot would be undecided.
+pub(super) fn epochs(view: &ClusterView) -> Vec<Finding> {
+    let mut holders: BTreeMap<u64, Vec<&ObservedNode>> = BTreeMap::new();
+    for (node, own) in view.answering().filter(|(_, own)| own.myself.is_primary()) {
+        holders.entry(own.myself.config_epoch).or_default().push(node);
+    }
+    let finding = |(epoch, nodes): (u64, Vec<&ObservedNode>)| {
+        let names: Vec<_> = nodes.iter().map(|node| node.address.to_string()).collect();
+        Finding::problem(
+            FindingCode::EpochCollision,
+            format!("{} primaries have the same config epoch {epoch}: {}", names.len(), names.join(", ")),
+        )
+        .because("each primary needs an epoch of its own, so that the newest claim to a slot can be told")
+        .remedy("the servers mend this themselves as soon as they exchange messages; wait a few seconds")
+        .about(nodes.iter().map(|node| &node.address))
+    };
+    holders.into_iter().filter(|(_, nodes)| nodes.len() > 1).map(finding).collect()
+}

@@ -1,0 +1,80 @@
+//! Slots: all served, by one owner each, none half-way between two.
+
+use super::{Finding, FindingCode, count, entry_point, reference_tool, slot_list};
+use crate::{ClusterView, NodeId, Slot, SlotSet};
+use std::collections::BTreeMap;
+
+/// Slots that no node serves.
+pub(super) fn uncovered(view: &ClusterView) -> Option<Finding> {
+    let missing = view.served().complement();
+    if missing.is_empty() || view.nodes.is_empty() {
+        return None;
+    }
+    let what = if missing.len() == usize::from(Slot::COUNT) {
+        "no slot is served: the nodes hold no cluster yet".to_owned()
+    } else {
+        format!("{} of 16384 not served: {}", count(missing.len(), "slot"), slot_list(&missing))
+    };
+    let remedy = format!("{} --cluster fix {}", reference_tool(view), entry_point(view));
+    Some(
+        Finding::problem(FindingCode::SlotsUncovered, what)
+            .because("no node that answered claims them, and none that is silent was known to own them")
+            .remedy(remedy)
+            .slots(missing),
+    )
+}
+
+/// Slots that several nodes claim as their own.
+pub(super) fn several_owners(view: &ClusterView) -> Vec<Finding> {
+    let mut owners: BTreeMap<Vec<NodeId>, SlotSet> = BTreeMap::new();
+    let claims: Vec<_> = view.answering().map(|(_, view)| (view.myself.id, &view.myself.slots)).collect();
+    let mut once = SlotSet::new();
+    let mut twice = SlotSet::new();
+    for (_, slots) in &claims {
+        twice = twice.union(&once.intersection(slots));
+        once = once.union(slots);
+    }
+    for slot in twice.iter() {
+        let claimants = claims.iter().filter(|(_, slots)| slots.contains(slot)).map(|(id, _)| *id).collect();
+        owners.entry(claimants).or_default().insert(slot);
+    }
+    let finding = |(claimants, slots): (Vec<NodeId>, SlotSet)| {
+        let names: Vec<_> = claimants.iter().map(|id| view.name(*id)).collect();
+        let what = format!("{} claimed by {} nodes: {}", slot_list(&slots), names.len(), names.join(", "));
+        let nodes = claimants.iter().filter_map(|id| Some(&view.node(*id)?.address));
+        Finding::problem(FindingCode::SlotsWithSeveralOwners, what)
+            .because("each of them says so itself")
+            .remedy(format!(
+                "if it lasts: {} --cluster fix {} --cluster-search-multiple-owners",
+                reference_tool(view),
+                entry_point(view)
+            ))
+            .about(nodes)
+            .slots(slots)
+    };
+    owners.into_iter().map(finding).collect()
+}
+
+/// Slots that are importing or migrating.
+pub(super) fn open(view: &ClusterView) -> Vec<Finding> {
+    let mut moves: BTreeMap<String, SlotSet> = BTreeMap::new();
+    // A replica of Valkey 8 and later repeats its primary's open slots.
+    for (node, own) in view.answering().filter(|(_, own)| own.myself.is_primary()) {
+        for (slot, to) in &own.myself.migrating {
+            let state = format!("migrating from {} to {}", node.address, view.name(*to));
+            moves.entry(state).or_default().insert(*slot);
+        }
+        for (slot, from) in &own.myself.importing {
+            let state = format!("importing on {} from {}", node.address, view.name(*from));
+            moves.entry(state).or_default().insert(*slot);
+        }
+    }
+    let finding = |(state, slots): (String, SlotSet)| {
+        let verb = if slots.len() == 1 { "is" } else { "are" };
+        Finding::problem(FindingCode::SlotsOpen, format!("{} {verb} open: {state}", slot_list(&slots)))
+            .because("a move is running or stopped half-way; clients are redirected, nothing is lost")
+            .remedy(format!("if no move is running: {} --cluster fix {}", reference_tool(view), entry_point(view)))
+            .slots(slots)
+    };
+    moves.into_iter().map(finding).collect()
+}

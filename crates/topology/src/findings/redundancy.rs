@@ -1,0 +1,78 @@
+//! Whether the cluster can stand the next loss.
+
+use super::{Finding, FindingCode, Severity, slot_list};
+use crate::{ClusterView, Shard};
+use std::collections::BTreeSet;
+
+/// Shards with slots and no replica in service.
+pub(super) fn without_replica(view: &ClusterView) -> Vec<Finding> {
+    let shards = view.shards();
+    let serving = || shards.iter().filter(|shard| !shard.slots().is_empty());
+    // A cluster that has no replicas anywhere was made so.
+    let has_replicas = serving().any(|shard| !shard.replicas.is_empty());
+    let severity = if has_replicas { Severity::Problem } else { Severity::Warning };
+    let finding = |shard: &Shard<'_>| {
+        let primary = &shard.primary.node.address;
+        let names: Vec<_> = shard.replicas.iter().map(|replica| replica.node.address.to_string()).collect();
+        let why = if names.is_empty() {
+            "no node follows it".to_owned()
+        } else {
+            format!("{} follows it, but is not in service", names.join(", "))
+        };
+        Finding::new(
+            FindingCode::ShardWithoutReplica,
+            severity,
+            format!(
+                "the shard of {primary} ({}) has no replica: losing {primary} loses its data",
+                slot_list(shard.slots())
+            ),
+        )
+        .because(why)
+        .remedy(format!(
+            "{} --cluster add-node NEW {primary} --cluster-slave --cluster-master-id {}",
+            super::reference_tool(view),
+            shard.primary.account.id
+        ))
+        .about([primary])
+        .slots(shard.slots().clone())
+    };
+    serving().filter(|shard| !shard.replicas.iter().any(crate::Member::in_service)).map(finding).collect()
+}
+
+/// Shards whose members are all on one host, or all in one zone, where the cluster has several.
+pub(super) fn placement(view: &ClusterView) -> Vec<Finding> {
+    let hosts: BTreeSet<_> = view.nodes.iter().map(|node| node.host().to_string()).collect();
+    let zone = |node: &crate::ObservedNode| node.view().and_then(|view| view.server.zone.clone());
+    let zones: BTreeSet<_> = view.nodes.iter().filter_map(zone).collect();
+    let mut findings = Vec::new();
+    for shard in view.shards().iter().filter(|shard| !shard.replicas.is_empty()) {
+        let primary = &shard.primary.node.address;
+        let on: BTreeSet<_> = shard.members().map(|member| member.node.host().to_string()).collect();
+        let within: BTreeSet<_> = shard.members().map(|member| zone(member.node)).collect();
+        let finding = |code, place: String| {
+            Finding::warning(code, format!("all members of the shard of {primary} are {place}"))
+                .because("losing it loses the shard; other members are elsewhere")
+                .remedy("move a replica: add one elsewhere, then remove one here")
+                .about(shard.members().map(|member| &member.node.address))
+        };
+        if let (true, 1, Some(host)) = (hosts.len() > 1, on.len(), on.first()) {
+            findings.push(finding(FindingCode::ShardOnOneHost, format!("on host {host}")));
+        } else if let (true, 1, Some(Some(zone))) = (zones.len() > 1, within.len(), within.first()) {
+            findings.push(finding(FindingCode::ShardInOneZone, format!("in zone {zone}")));
+        }
+    }
+    findings
+}
+
+/// Fewer than three primaries with slots: no majority is left to vote when one of them is lost.
+pub(super) fn primaries(view: &ClusterView) -> Option<Finding> {
+    let shards = view.shards();
+    let voters = shards.iter().filter(|shard| !shard.slots().is_empty()).count();
+    let replicas = shards.iter().any(|shard| !shard.replicas.is_empty());
+    (replicas && (1..3).contains(&voters)).then(|| {
+        let noun = if voters == 1 { "1 primary" } else { "2 primaries" };
+        Finding::warning(FindingCode::TooFewPrimaries, format!("only {noun} with slots: no automatic failover"))
+            .because("a failover needs the votes of a majority of primaries, and the one that failed cannot vote")
+            .remedy("spread the slots over at least 3 primaries")
+    })
+}

@@ -1,0 +1,140 @@
+//! A change as data: what will be done, in which order, and why.
+
+use crate::{NodeAddr, NodeId, SlotSet, placement::Quality};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of the form in which plans are written as JSON.
+pub const FORMAT: u32 = 1;
+
+/// A change, specific enough that running it leaves nothing to decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// The version of this form, 1.
+    pub format: u32,
+    /// What the plan reaches, in words.
+    pub goal: String,
+    /// The nodes that it was made for, as they were.
+    pub based_on: Vec<NodeRef>,
+    /// What will be done. Steps of one stage run side by side; a stage begins when the one before is done.
+    pub steps: Vec<Step>,
+    /// Why the plan is as it is, and why it does not do more.
+    pub reasons: Vec<String>,
+    /// The cluster when all is done.
+    pub expected_after: Vec<PlannedShard>,
+    /// How good the placement of members is, where the plan places any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Quality>,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+/// A node in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct NodeRef {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it listens.
+    pub address: NodeAddr,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    /// Steps with the same number run side by side; counted from 1.
+    pub stage: u32,
+    /// What is done.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Give a node that knows no other its config epoch.
+    SetEpoch {
+        /// The node.
+        node: NodeRef,
+        /// The epoch, from 1.
+        epoch: u64,
+    },
+    /// Give a node slots that nobody owns.
+    AddSlots {
+        /// The node.
+        node: NodeRef,
+        /// The slots.
+        slots: SlotSet,
+    },
+    /// Introduce every node to every other, until all know all.
+    Meet {
+        /// The nodes.
+        nodes: Vec<NodeRef>,
+    },
+    /// Make an empty node the replica of a primary.
+    Replicate {
+        /// The node.
+        replica: NodeRef,
+        /// Its primary.
+        primary: NodeRef,
+    },
+    /// Wait until every node holds the same slot map and knows every role.
+    AwaitAgreement {
+        /// The nodes.
+        nodes: Vec<NodeRef>,
+    },
+    /// Wait until every node serves and every replica is linked to its primary.
+    AwaitService {
+        /// The nodes.
+        nodes: Vec<NodeRef>,
+    },
+    /// Take all slots from a node that holds no keys.
+    GiveUpSlots {
+        /// The node.
+        node: NodeRef,
+    },
+    /// Make a node without slots and keys forget its cluster (`CLUSTER RESET HARD`): it becomes as new.
+    Reset {
+        /// The node.
+        node: NodeRef,
+    },
+}
+
+/// A shard as it will be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedShard {
+    /// Its slots.
+    pub slots: SlotSet,
+    /// Its primary.
+    pub primary: NodeRef,
+    /// Its replicas.
+    pub replicas: Vec<NodeRef>,
+}
+
+/// What a plan costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cost {
+    /// Slots that change their owner.
+    pub slots_moved: usize,
+    /// Keys that are copied from node to node.
+    pub keys_moved: u64,
+}
+
+impl Plan {
+    /// The stages in order, each with its steps.
+    pub fn stages(&self) -> impl Iterator<Item = Vec<&Step>> {
+        let last = self.steps.iter().map(|step| step.stage).max().unwrap_or_default();
+        (1..=last)
+            .map(|stage| self.steps.iter().filter(|step| step.stage == stage).collect::<Vec<_>>())
+            .filter(|steps| !steps.is_empty())
+    }
+
+    /// Whether it changes anything; a plan that only waits does not.
+    pub fn changes_anything(&self) -> bool {
+        let waits = |action: &Action| matches!(action, Action::AwaitAgreement { .. } | Action::AwaitService { .. });
+        self.steps.iter().any(|step| !waits(&step.action))
+    }
+}
