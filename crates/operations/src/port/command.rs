@@ -44,8 +44,8 @@ pub enum Command {
     Replicate(NodeId),
     /// `CLUSTER FLUSHSLOTS`: give up all slots, on a node without keys.
     GiveUpSlots(NothingToLose),
-    /// `CLUSTER RESET SOFT`: forget the cluster, on a node without slots and keys.
-    ResetSoft(NothingToLose),
+    /// `CLUSTER RESET HARD`: forget the cluster and become as new, on a node without slots and keys.
+    ResetHard(NothingToLose),
 }
 
 /// Proof that a node holds no keys in any database: without it nothing that could destroy data can be sent.

@@ -1,0 +1,192 @@
+//! Asking servers what they see: one of them, or all that can be found.
+
+use crate::port::{Command, Dialer, NodeError, NodeLink, Trouble};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, future::join_all, stream::FuturesUnordered};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use topology::{ClusterView, Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView, ObservedNode, Reply, Silence};
+
+/// What was seen of a cluster, and the links over which it was seen.
+pub struct Observation {
+    /// What was seen.
+    pub view: ClusterView,
+    /// Links to the nodes that answered.
+    pub links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
+}
+
+/// None of the addresses given leads into a cluster.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{first}")]
+pub struct NoEntry {
+    /// What was wrong with the first address.
+    pub first: NodeError,
+    /// What was wrong with the others.
+    pub others: Vec<NodeError>,
+}
+
+/// A node that answered, and what it said.
+pub struct Answer {
+    /// The link.
+    pub link: Arc<dyn NodeLink>,
+    /// What it said.
+    pub view: NodeView,
+}
+
+/// Asks one server for its whole view, in one round trip.
+pub async fn ask(link: &dyn NodeLink) -> Result<NodeView, NodeError> {
+    let replies = link.send(vec![Command::ClusterNodes, Command::ClusterInfo, Command::Info]).await?;
+    let fail = |trouble| NodeError::new(link.address().clone(), trouble);
+    let [nodes, cluster, server] = &replies[..] else {
+        return Err(fail(Trouble::Protocol(format!("{} replies to 3 commands", replies.len()))));
+    };
+    let text = |reply: &Reply| match reply {
+        Reply::Error(line) => Err(fail(Trouble::from_refusal(line))),
+        reply => reply
+            .as_text()
+            .map(std::borrow::Cow::into_owned)
+            .ok_or_else(|| fail(Trouble::Protocol("a reply is no text".into()))),
+    };
+    NodeView::parse(&text(nodes)?, &text(cluster)?, &text(server)?)
+        .map_err(|error| fail(Trouble::Protocol(error.to_string())))
+}
+
+/// Dials one address and asks for its view.
+pub async fn dial_and_ask(dialer: &dyn Dialer, address: &NodeAddr) -> Result<Answer, NodeError> {
+    let link = dialer.dial(address).await?;
+    let view = ask(link.as_ref()).await?;
+    Ok(Answer { link, view })
+}
+
+/// Dials these addresses, all at the same time, and asks each for its view. The answers are in the order of the addresses.
+pub async fn ask_all(dialer: &dyn Dialer, addresses: &[NodeAddr]) -> Vec<Result<Answer, NodeError>> {
+    join_all(addresses.iter().map(|address| dial_and_ask(dialer, address))).await
+}
+
+/// Looks at a whole cluster: asks the nodes at these addresses, every node that one of them knows, and so on, all at the same
+/// time. It takes no longer than the timeouts of one connection after the addresses given have answered.
+///
+/// # Errors
+/// When none of the addresses given answers as a cluster node.
+pub async fn look(dialer: &dyn Dialer, addresses: &[NodeAddr]) -> Result<Observation, NoEntry> {
+    let mut search = Search::default();
+    let mut asked = FuturesUnordered::new();
+    for address in addresses {
+        if let Some(question) = search.question(dialer, address.clone(), None) {
+            asked.push(question);
+        }
+    }
+    while let Some((address, expected, answer)) = asked.next().await {
+        let found = search.take(address, expected, answer);
+        asked.extend(found.into_iter().filter_map(|(address, id)| search.question(dialer, address, Some(id))));
+    }
+    search.finish(addresses)
+}
+
+type Question<'a> = BoxFuture<'a, (NodeAddr, Option<NodeId>, Result<Answer, NodeError>)>;
+
+/// What is known while the search goes on.
+#[derive(Default)]
+struct Search {
+    asked: BTreeSet<(Host, u16)>,
+    answers: BTreeMap<NodeId, (NodeAddr, Answer)>,
+    failures: Vec<(Option<NodeId>, NodeError)>,
+    /// Ids in the order in which they were heard of, with the address that was told.
+    heard: Vec<(NodeId, NodeAddr)>,
+    known: BTreeSet<NodeId>,
+}
+
+impl Search {
+    fn question<'a>(&mut self, dialer: &'a dyn Dialer, address: NodeAddr, id: Option<NodeId>) -> Option<Question<'a>> {
+        let new = self.asked.insert((address.host.clone(), address.port));
+        new.then(|| {
+            async move {
+                let answer = dial_and_ask(dialer, &address).await;
+                (address, id, answer)
+            }
+            .boxed()
+        })
+    }
+
+    /// Takes in an answer and returns the nodes that it tells of for the first time.
+    fn take(
+        &mut self,
+        address: NodeAddr,
+        expected: Option<NodeId>,
+        answer: Result<Answer, NodeError>,
+    ) -> Vec<(NodeAddr, NodeId)> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.failures.push((expected, error));
+                return Vec::new();
+            }
+        };
+        let id = answer.view.myself.id;
+        let mut found = Vec::new();
+        for entry in &answer.view.peers {
+            if let Some(address) = dialable(entry).filter(|_| self.known.insert(entry.id)) {
+                self.heard.push((entry.id, address.clone()));
+                found.push((address, entry.id));
+            }
+        }
+        // A node that answers under two addresses counts once, under the address that was given.
+        self.answers.entry(id).or_insert((address, answer));
+        found
+    }
+
+    fn finish(self, addresses: &[NodeAddr]) -> Result<Observation, NoEntry> {
+        let Self { mut answers, mut failures, heard, .. } = self;
+        let entry = answers.iter().filter_map(|(id, (address, _))| {
+            let at = addresses.iter().position(|given| given.same_endpoint(address))?;
+            Some((at, *id))
+        });
+        let Some((_, first)) = entry.min() else {
+            let mut errors = failures.into_iter().map(|(_, error)| error);
+            let none = || NodeError::new(NodeAddr::new(Host::Name(String::new()), 0), Trouble::Closed);
+            return Err(NoEntry { first: errors.next().unwrap_or_else(none), others: errors.collect() });
+        };
+        let mut order = vec![first];
+        let first_peers = answers.get(&first).into_iter().flat_map(|(_, answer)| &answer.view.peers);
+        order.extend(first_peers.filter(|peer| dialable(peer).is_some()).map(|peer| peer.id));
+        order.extend(heard.iter().map(|(id, _)| *id));
+        order.extend(answers.keys());
+        let mut placed = BTreeSet::new();
+        order.retain(|id| placed.insert(*id));
+
+        let mut observation = Observation { view: ClusterView::default(), links: BTreeMap::new() };
+        for id in order {
+            if let Some((address, answer)) = answers.remove(&id) {
+                observation.links.insert(id, answer.link);
+                observation.view.nodes.push(ObservedNode { address, id: Some(id), said: Ok(answer.view) });
+            } else if let Some((_, address)) = heard.iter().find(|(heard, _)| *heard == id) {
+                let failure = failures
+                    .iter()
+                    .position(|(of, error)| *of == Some(id) || (of.is_none() && error.address.same_endpoint(address)));
+                let said = Err(match failure.map(|at| failures.swap_remove(at)) {
+                    Some((_, error)) => silence(&error),
+                    None => Silence { reason: "answers under the id of another node".into(), advice: None },
+                });
+                observation.view.nodes.push(ObservedNode { address: address.clone(), id: Some(id), said });
+            }
+        }
+        for (_, error) in failures.iter().filter(|(of, _)| of.is_none()) {
+            let said = Err(silence(error));
+            observation.view.nodes.push(ObservedNode { address: error.address.clone(), id: None, said });
+        }
+        Ok(observation)
+    }
+}
+
+/// Where a node can be dialled, as another one tells it; none for those in handshake or without address.
+fn dialable(entry: &NodeEntry) -> Option<NodeAddr> {
+    if entry.flags.has(&Flag::Handshake) || entry.flags.has(&Flag::NoAddress) || entry.endpoint.port == 0 {
+        return None;
+    }
+    Some(NodeAddr { host: entry.endpoint.host.clone()?, port: entry.endpoint.port, bus_port: entry.endpoint.bus_port })
+}
+
+fn silence(error: &NodeError) -> Silence {
+    Silence { reason: error.trouble.to_string(), advice: error.trouble.advice().map(str::to_owned) }
+}

@@ -1,0 +1,141 @@
+//! Running plans: stage by stage, each step's precondition read again just before it acts.
+
+mod steps;
+mod together;
+
+use crate::port::{NodeError, NodeLink};
+use futures_util::future::try_join_all;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use topology::{
+    NodeAddr, NodeId,
+    plan::{Action, NodeRef, Plan},
+};
+
+pub use together::Estranged;
+
+/// How long to wait for things that the servers do on their own.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Until all nodes know each other and agree.
+    pub agreement: Duration,
+    /// Until all nodes serve and all replicas have their data.
+    pub service: Duration,
+}
+
+/// What a run tells of itself while it goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// A stage begins.
+    Stage {
+        /// Its number.
+        stage: u32,
+        /// How many stages the plan has.
+        of: u32,
+        /// What its steps do.
+        actions: Vec<Action>,
+    },
+    /// A stage is done.
+    StageDone {
+        /// Its number.
+        stage: u32,
+    },
+    /// The nodes were asked once more and what is waited for is not there yet.
+    Waiting {
+        /// What is missing, in words.
+        missing: String,
+    },
+}
+
+/// Why a run stopped. What was done stays done; planning anew goes on from there.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A server could not be talked to.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The cluster is not as it was when the plan was made.
+    #[error("{address} has changed since the plan was made: {change}")]
+    Changed {
+        /// The node.
+        address: NodeAddr,
+        /// What is different.
+        change: String,
+    },
+    /// Some nodes did not come to know each other in time.
+    #[error("the nodes do not all reach each other after {} s", waited.as_secs())]
+    Estranged {
+        /// How long it was waited for.
+        waited: Duration,
+        /// Who does not reach whom.
+        pairs: Vec<Estranged>,
+    },
+    /// Something that the servers do on their own did not happen in time.
+    #[error("after {} s {missing}", waited.as_secs())]
+    NotInTime {
+        /// How long it was waited for.
+        waited: Duration,
+        /// What is missing, in words.
+        missing: String,
+    },
+}
+
+/// Runs plans over links that are open already.
+pub struct Runner<'a> {
+    links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
+    patience: Patience,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+impl<'a> Runner<'a> {
+    /// A runner over these links.
+    pub const fn new(
+        links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
+        patience: Patience,
+        progress: &'a (dyn Fn(Progress) + Send + Sync),
+    ) -> Self {
+        Self { links, patience, progress }
+    }
+
+    /// Runs the plan. Dropping the future stops it between two commands; planning anew goes on from there.
+    pub async fn run(&self, plan: &Plan) -> Result<(), RunError> {
+        let of = plan.steps.iter().map(|step| step.stage).max().unwrap_or_default();
+        for steps in plan.stages() {
+            let stage = steps.first().map_or(of, |step| step.stage);
+            let actions = steps.iter().map(|step| step.action.clone()).collect();
+            (self.progress)(Progress::Stage { stage, of, actions });
+            try_join_all(steps.iter().map(|step| self.act(&step.action))).await?;
+            (self.progress)(Progress::StageDone { stage });
+        }
+        Ok(())
+    }
+
+    async fn act(&self, action: &Action) -> Result<(), RunError> {
+        match action {
+            Action::SetEpoch { node, epoch } => self.set_epoch(node, *epoch).await,
+            Action::AddSlots { node, slots } => self.add_slots(node, slots).await,
+            Action::Replicate { replica, primary } => self.replicate(replica, primary).await,
+            Action::GiveUpSlots { node } => self.give_up_slots(node).await,
+            Action::Reset { node } => self.reset(node).await,
+            Action::Meet { nodes } => self.meet(nodes).await,
+            Action::AwaitAgreement { nodes } => self.await_agreement(nodes).await,
+            Action::AwaitService { nodes } => self.await_service(nodes).await,
+            other => Err(RunError::Changed {
+                address: self.any_address(),
+                change: format!("this version cannot run the step {other:?}"),
+            }),
+        }
+    }
+
+    fn link(&self, node: &NodeRef) -> Result<&dyn NodeLink, RunError> {
+        self.links.get(&node.id).map(AsRef::as_ref).ok_or_else(|| RunError::Changed {
+            address: node.address.clone(),
+            change: format!("no node with the id {} answers there", node.id.short()),
+        })
+    }
+
+    fn any_address(&self) -> NodeAddr {
+        let first = self.links.values().next();
+        first.map_or_else(|| NodeAddr::new(topology::Host::Name("nowhere".into()), 0), |link| link.address().clone())
+    }
+}

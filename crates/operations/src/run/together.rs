@@ -1,0 +1,181 @@
+//! Steps that take all nodes: getting to know each other, agreeing, serving.
+
+use super::{Progress, RunError, Runner};
+use crate::{
+    observe::ask,
+    port::{Command, NodeLink},
+};
+use futures_util::future::try_join_all;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+use topology::{Flag, NodeAddr, NodeId, NodeView, plan::NodeRef};
+
+/// Shortest time between two looks at all nodes.
+const LOOK: Duration = Duration::from_millis(10);
+/// A handshake takes up to two turns of the servers' cluster clock, 100 ms each; before that, meeting again does nothing.
+const MEET_AGAIN: Duration = Duration::from_millis(250);
+
+/// A node that does not know another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Estranged {
+    /// The node that does not know the other.
+    pub node: NodeAddr,
+    /// The other.
+    pub other: NodeAddr,
+    /// The other's cluster bus port, which must be open to all nodes.
+    pub bus_port: u16,
+}
+
+impl fmt::Display for Estranged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} does not reach {} on its cluster bus port {}", self.node, self.other, self.bus_port)
+    }
+}
+
+/// What all nodes said in one look.
+type Look = Vec<(NodeRef, NodeView)>;
+
+impl Runner<'_> {
+    pub(super) async fn meet(&self, nodes: &[NodeRef]) -> Result<(), RunError> {
+        self.introduce_until(nodes, |witness, about| witness.entry(about.myself.id).is_some_and(known)).await
+    }
+
+    pub(super) async fn await_agreement(&self, nodes: &[NodeRef]) -> Result<(), RunError> {
+        self.introduce_until(nodes, |witness, about| {
+            witness.entry(about.myself.id).is_some_and(|entry| {
+                known(entry)
+                    && entry.slots == about.myself.slots
+                    && entry.primary == about.myself.primary
+                    && entry.is_primary() == about.myself.is_primary()
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn await_service(&self, nodes: &[NodeRef]) -> Result<(), RunError> {
+        let begin = Instant::now();
+        let mut pause = LOOK;
+        loop {
+            let look = self.look(nodes).await?;
+            let Some(missing) = missing_service(&look) else { return Ok(()) };
+            if begin.elapsed() >= self.patience.service {
+                return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
+            }
+            (self.progress)(Progress::Waiting { missing });
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    /// Looks until every node is satisfied with what every other knows of it, and lets each introduce itself where it is not.
+    ///
+    /// `CLUSTER MEET` to a node that knows the sender already carries the sender's role and slots at once; without it
+    /// they spread by gossip within half the node timeout.
+    async fn introduce_until(
+        &self,
+        nodes: &[NodeRef],
+        satisfied: impl Fn(&NodeView, &NodeView) -> bool,
+    ) -> Result<(), RunError> {
+        let begin = Instant::now();
+        let mut introduced: Option<Instant> = None;
+        loop {
+            let looked = Instant::now();
+            let look = self.look(nodes).await?;
+            let lacking = lacking(&look, &satisfied);
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            if begin.elapsed() >= self.patience.agreement {
+                let pairs = lacking.iter().map(|(witness, about)| estranged(&look, *witness, *about)).collect();
+                return Err(RunError::Estranged { waited: begin.elapsed(), pairs });
+            }
+            (self.progress)(Progress::Waiting { missing: format!("{} introductions", lacking.len()) });
+            if introduced.is_none_or(|last| last.elapsed() >= MEET_AGAIN) {
+                introduced = Some(Instant::now());
+                self.introduce(&look, &lacking).await?;
+            }
+            // Looking at many nodes costs them time; no more than a third of it goes there.
+            sleep(LOOK.max(looked.elapsed() * 2)).await;
+        }
+    }
+
+    /// Lets nodes meet those that lack something of them, all at the same time, one write for each node.
+    async fn introduce(&self, look: &Look, lacking: &[(usize, usize)]) -> Result<(), RunError> {
+        let mut meetings: BTreeMap<usize, Vec<Command>> = BTreeMap::new();
+        for &(witness, about) in lacking {
+            let Some((node, view)) = look.get(witness) else { continue };
+            let meet =
+                Command::Meet { ip: self.link(node)?.ip(), port: node.address.port, bus_port: bus_port(node, view) };
+            meetings.entry(about).or_default().push(meet);
+        }
+        let send = meetings.into_iter().filter_map(|(about, meetings)| {
+            let (node, _) = look.get(about)?;
+            Some(async move { Ok::<_, RunError>(self.link(node)?.send(meetings).await?) })
+        });
+        try_join_all(send).await.map(drop)
+    }
+
+    async fn look(&self, nodes: &[NodeRef]) -> Result<Look, RunError> {
+        let ask = |node: &NodeRef| {
+            let node = node.clone();
+            async move {
+                let link: &dyn NodeLink = self.link(&node)?;
+                let view = ask(link).await?;
+                Ok::<_, RunError>((node, view))
+            }
+        };
+        try_join_all(nodes.iter().map(ask)).await
+    }
+}
+
+fn known(entry: &topology::NodeEntry) -> bool {
+    !entry.flags.has(&Flag::Handshake)
+}
+
+/// The pairs (witness, node) in which the witness does not know of the node what it should.
+fn lacking(look: &Look, satisfied: impl Fn(&NodeView, &NodeView) -> bool) -> Vec<(usize, usize)> {
+    let mut lacking = Vec::new();
+    for (witness, (_, view)) in look.iter().enumerate() {
+        for (about, (_, other)) in look.iter().enumerate() {
+            if witness != about && !satisfied(view, other) {
+                lacking.push((witness, about));
+            }
+        }
+    }
+    lacking
+}
+
+fn estranged(look: &Look, witness: usize, about: usize) -> Estranged {
+    let name = |at: usize| look.get(at).map(|(node, view)| (node.address.clone(), bus_port(node, view)));
+    let nowhere = || (NodeAddr::new(topology::Host::Name("unknown".into()), 0), 0);
+    let (node, _) = name(witness).unwrap_or_else(nowhere);
+    let (other, bus_port) = name(about).unwrap_or_else(nowhere);
+    Estranged { node, other, bus_port }
+}
+
+/// The bus port: the node's own word, else what was given, else the client port + 10000.
+fn bus_port(node: &NodeRef, view: &NodeView) -> u16 {
+    let given = node.address.bus_port;
+    given.or(view.myself.endpoint.bus_port).or_else(|| node.address.bus_port()).unwrap_or(node.address.port)
+}
+
+/// What keeps the cluster from being in full service, in words.
+fn missing_service(look: &Look) -> Option<String> {
+    let name_of = |id: NodeId| {
+        let found = look.iter().find(|(node, _)| node.id == id);
+        found.map_or_else(|| id.short(), |(node, _)| node.address.to_string())
+    };
+    let down = look.iter().find(|(_, view)| !view.cluster.state_ok);
+    if let Some((node, _)) = down {
+        return Some(format!("{} does not serve yet: its cluster_state is fail", node.address));
+    }
+    let unlinked = look.iter().find(|(_, view)| view.server.primary_link_up == Some(false));
+    unlinked.map(|(node, view)| {
+        let primary = view.myself.primary.map_or_else(|| "its primary".to_owned(), name_of);
+        format!("{} is not linked to {primary} yet", node.address)
+    })
+}
