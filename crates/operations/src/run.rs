@@ -119,7 +119,8 @@ impl<'a> Runner<'a> {
             Action::Reset { node } => self.reset(node).await,
             Action::Meet { nodes } => self.meet(nodes).await,
             Action::AwaitAgreement { nodes } => self.await_agreement(nodes).await,
-            Action::AwaitService { nodes } => self.await_service(nodes).await,
+            Action::AwaitService { nodes } => self.await_all(nodes, together::not_serving).await,
+            Action::AwaitReplicas { nodes } => self.await_all(nodes, together::not_linked).await,
             other => Err(RunError::Changed {
                 address: self.any_address(),
                 change: format!("this version cannot run the step {other:?}"),

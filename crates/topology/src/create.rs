@@ -210,12 +210,6 @@ fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, Crea
     let all: Vec<NodeRef> = nodes.iter().map(reference).collect();
     let mut steps = Vec::new();
     let mut push = |stage, action, reason: String| steps.push(Step { stage, action, reason });
-    for (node, epoch) in nodes.iter().zip(1..) {
-        if node.view.peers.is_empty() && node.view.myself.config_epoch == 0 {
-            let reason = "each node needs an epoch of its own before it meets others".to_owned();
-            push(1, Action::SetEpoch { node: reference(node), epoch }, reason);
-        }
-    }
     for node in nodes {
         let myself = &node.view.myself;
         let wanted = slots_of.get(&myself.id).copied().cloned().unwrap_or_default();
@@ -232,7 +226,13 @@ fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, Crea
         let missing = wanted.difference(&myself.slots);
         if !missing.is_empty() {
             let reason = format!("{} of 16384: an even share", counted(wanted.len(), "slot"));
-            push(2, Action::AddSlots { node: reference(node), slots: missing }, reason);
+            push(1, Action::AddSlots { node: reference(node), slots: missing }, reason);
+        }
+    }
+    for (node, epoch) in nodes.iter().zip(1..) {
+        if node.view.peers.is_empty() && node.view.myself.config_epoch == 0 {
+            let reason = "each node needs an epoch of its own before it meets others".to_owned();
+            push(2, Action::SetEpoch { node: reference(node), epoch }, reason);
         }
     }
     let acquainted = nodes.iter().all(|node| all.iter().all(|other| node.view.entry(other.id).is_some()));
@@ -246,7 +246,10 @@ fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, Crea
         }
     }
     push(5, Action::AwaitAgreement { nodes: all.clone() }, "clients may ask any node".to_owned());
-    push(6, Action::AwaitService { nodes: all }, "the cluster is to be usable when this ends".to_owned());
+    push(6, Action::AwaitService { nodes: all.clone() }, "the cluster is to be usable when this ends".to_owned());
+    if !primary_of.is_empty() {
+        push(7, Action::AwaitReplicas { nodes: all }, "from then on a node can be lost without its data".to_owned());
+    }
     Ok(steps)
 }
 

@@ -14,6 +14,7 @@ mod node_view;
 pub mod placement;
 pub mod plan;
 mod reply;
+pub mod report;
 mod server_info;
 mod shard_entry;
 mod slot;

@@ -86,8 +86,13 @@ pub enum Action {
         /// The nodes.
         nodes: Vec<NodeRef>,
     },
-    /// Wait until every node serves and every replica is linked to its primary.
+    /// Wait until every node serves (`cluster_state:ok`).
     AwaitService {
+        /// The nodes.
+        nodes: Vec<NodeRef>,
+    },
+    /// Wait until every replica has its primary's data and is linked to it.
+    AwaitReplicas {
         /// The nodes.
         nodes: Vec<NodeRef>,
     },
@@ -134,7 +139,13 @@ impl Plan {
 
     /// Whether it changes anything; a plan that only waits does not.
     pub fn changes_anything(&self) -> bool {
-        let waits = |action: &Action| matches!(action, Action::AwaitAgreement { .. } | Action::AwaitService { .. });
-        self.steps.iter().any(|step| !waits(&step.action))
+        self.steps.iter().any(|step| !step.action.waits())
+    }
+}
+
+impl Action {
+    /// Whether it only waits for what the servers do on their own.
+    pub const fn waits(&self) -> bool {
+        matches!(self, Self::AwaitAgreement { .. } | Self::AwaitService { .. } | Self::AwaitReplicas { .. })
     }
 }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
-use topology::{Flag, NodeAddr, NodeId, NodeView, plan::NodeRef};
+use topology::{Flag, NodeAddr, NodeView, plan::NodeRef};
 
 /// Shortest time between two looks at all nodes.
 const LOOK: Duration = Duration::from_millis(10);
@@ -37,7 +37,7 @@ impl fmt::Display for Estranged {
 }
 
 /// What all nodes said in one look.
-type Look = Vec<(NodeRef, NodeView)>;
+pub(super) type Look = Vec<(NodeRef, NodeView)>;
 
 impl Runner<'_> {
     pub(super) async fn meet(&self, nodes: &[NodeRef]) -> Result<(), RunError> {
@@ -56,12 +56,17 @@ impl Runner<'_> {
         .await
     }
 
-    pub(super) async fn await_service(&self, nodes: &[NodeRef]) -> Result<(), RunError> {
+    /// Looks until nothing is missing any more.
+    pub(super) async fn await_all(
+        &self,
+        nodes: &[NodeRef],
+        missing: fn(&Look) -> Option<String>,
+    ) -> Result<(), RunError> {
         let begin = Instant::now();
         let mut pause = LOOK;
         loop {
             let look = self.look(nodes).await?;
-            let Some(missing) = missing_service(&look) else { return Ok(()) };
+            let Some(missing) = missing(&look) else { return Ok(()) };
             if begin.elapsed() >= self.patience.service {
                 return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
             }
@@ -163,19 +168,18 @@ fn bus_port(node: &NodeRef, view: &NodeView) -> u16 {
     given.or(view.myself.endpoint.bus_port).or_else(|| node.address.bus_port()).unwrap_or(node.address.port)
 }
 
-/// What keeps the cluster from being in full service, in words.
-fn missing_service(look: &Look) -> Option<String> {
-    let name_of = |id: NodeId| {
+/// The first node that does not serve, in words.
+pub(super) fn not_serving(look: &Look) -> Option<String> {
+    let (node, _) = look.iter().find(|(_, view)| !view.cluster.state_ok)?;
+    Some(format!("{} does not serve yet: its cluster_state is fail", node.address))
+}
+
+/// The first replica without a link to its primary, in words.
+pub(super) fn not_linked(look: &Look) -> Option<String> {
+    let (node, view) = look.iter().find(|(_, view)| view.server.primary_link_up == Some(false))?;
+    let primary = view.myself.primary.map(|id| {
         let found = look.iter().find(|(node, _)| node.id == id);
         found.map_or_else(|| id.short(), |(node, _)| node.address.to_string())
-    };
-    let down = look.iter().find(|(_, view)| !view.cluster.state_ok);
-    if let Some((node, _)) = down {
-        return Some(format!("{} does not serve yet: its cluster_state is fail", node.address));
-    }
-    let unlinked = look.iter().find(|(_, view)| view.server.primary_link_up == Some(false));
-    unlinked.map(|(node, view)| {
-        let primary = view.myself.primary.map_or_else(|| "its primary".to_owned(), name_of);
-        format!("{} is not linked to {primary} yet", node.address)
-    })
+    });
+    Some(format!("{} is not linked to {} yet", node.address, primary.as_deref().unwrap_or("its primary")))
 }
