@@ -1,0 +1,147 @@
+//! The options by which servers are reached, the same for every command.
+
+use crate::failure::{ExitStatus, Failure};
+use clap::{Args, ValueEnum};
+use node::{Authorities, ConnectOptions, Connector, Credentials, Family, TlsOptions, Uri, Verification};
+use secrecy::SecretString;
+use std::{path::PathBuf, time::Duration};
+
+/// How to reach the servers.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    /// User name for authentication
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Ask for the password on the terminal
+    #[arg(long)]
+    pub(crate) askpass: bool,
+    /// Password; visible to everybody on this machine: better --askpass or TRIBUNE_AUTH
+    #[arg(short = 'a', long = "pass", value_name = "PASSWORD", hide_short_help = true)]
+    pub(crate) pass: Option<String>,
+    /// User, password and TLS from a URI: redis[s]://user:password@host, valkey[s]://…
+    #[arg(short = 'u', long, value_name = "URI", hide_short_help = true)]
+    pub(crate) uri: Option<String>,
+    /// Use TLS
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Certificate of the authority to trust
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// Directory with certificates of authorities to trust
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) cacertdir: Option<PathBuf>,
+    /// Client certificate
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Key of the client certificate
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Name to ask for and to expect in the server's certificate
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sni: Option<String>,
+    /// What to verify of the server's certificate
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) tls_verify: Option<Verify>,
+    /// The same as --tls-verify none
+    #[arg(long, hide_short_help = true)]
+    pub(crate) insecure: bool,
+    /// Seconds to wait for a connection [default: 2]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) connect_timeout: Option<Duration>,
+    /// Seconds to wait for an answer [default: 5]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) read_timeout: Option<Duration>,
+}
+
+/// What to verify of a server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Verify {
+    /// That a trusted authority signed it and that it is for the name dialled
+    Full,
+    /// That a trusted authority signed it, for whatever name
+    Chain,
+    /// Nothing: anybody could answer
+    None,
+}
+
+/// Where a password is looked for when none was typed, in order.
+pub(crate) const PASSWORD_VARIABLES: [&str; 3] = ["TRIBUNE_AUTH", "REDISCLI_AUTH", "VALKEYCLI_AUTH"];
+
+impl ConnectionArgs {
+    /// A connector by these options, `verification` where they do not say what to verify.
+    pub(crate) fn connector(&self, variables: &[&str], default: Verify, family: Family) -> Result<Connector, Failure> {
+        let uri = self.uri.as_deref().map(Uri::parse).transpose().map_err(|error| {
+            Failure::new(error.to_string()).status(ExitStatus::WrongWords)
+        })?;
+        let (uri_user, uri_password, uri_tls) = match uri {
+            Some(uri) => (uri.credentials.user, uri.credentials.password, uri.tls),
+            None => (None, None, false),
+        };
+        let password = match (&self.pass, uri_password) {
+            _ if self.askpass => Some(ask_password()?),
+            (Some(password), _) => Some(SecretString::from(password.clone())),
+            (None, Some(password)) => Some(password),
+            (None, None) => variables.iter().find_map(|name| std::env::var(name).ok()).map(SecretString::from),
+        };
+        let verify = if self.insecure { Verify::None } else { self.tls_verify.unwrap_or(default) };
+        let tls = (self.tls || uri_tls).then(|| TlsOptions {
+            authorities: match (&self.cacert, &self.cacertdir) {
+                (Some(file), _) => Authorities::File(file.clone()),
+                (None, Some(directory)) => Authorities::Directory(directory.clone()),
+                (None, None) => Authorities::System,
+            },
+            client_certificate: self.cert.clone().zip(self.key.clone()),
+            server_name: self.sni.clone(),
+            verification: match verify {
+                Verify::Full => Verification::Full,
+                Verify::Chain => Verification::ChainOnly,
+                Verify::None => Verification::None,
+            },
+        });
+        let mut options = ConnectOptions {
+            credentials: Credentials { user: self.user.clone().or(uri_user), password },
+            tls,
+            family,
+            ..ConnectOptions::default()
+        };
+        options.connect_timeout = self.connect_timeout.unwrap_or(options.connect_timeout);
+        options.read_timeout = self.read_timeout.unwrap_or(options.read_timeout);
+        Connector::new(options).map_err(|error| Failure::new(error.to_string()))
+    }
+
+    /// The options that must be typed again with another command to reach the same servers; never the password.
+    pub(crate) fn again(&self) -> String {
+        let mut words = Vec::new();
+        let mut option = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                words.push(format!(" {name} {value}"));
+            }
+        };
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        option("--user", self.user.clone());
+        option("--cacert", path(&self.cacert));
+        option("--cacertdir", path(&self.cacertdir));
+        option("--cert", path(&self.cert));
+        option("--key", path(&self.key));
+        option("--sni", self.sni.clone());
+        let verify = self.tls_verify.and_then(|verify| verify.to_possible_value());
+        option("--tls-verify", verify.map(|value| value.get_name().to_owned()));
+        let flag = |set: bool, name: &str| if set { format!(" {name}") } else { String::new() };
+        format!("{}{}{}{}", flag(self.tls, "--tls"), flag(self.askpass, "--askpass"), flag(self.insecure, "--insecure"), words.concat())
+    }
+}
+
+fn ask_password() -> Result<SecretString, Failure> {
+    let typed = rpassword::prompt_password("Please input password: ");
+    typed.map(SecretString::from).map_err(|_| Failure::new("no password was typed; nothing was done"))
+}
+
+/// A duration typed as seconds, `0.5` or `3`.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let typed: Result<f64, _> = text.parse();
+    match typed.ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        Some(duration) if !duration.is_zero() && duration <= Duration::from_hours(24) => Ok(duration),
+        _ => Err("not a number of seconds above 0, such as 0.5 or 3".to_owned()),
+    }
+}

@@ -1,0 +1,114 @@
+//! How a command ends.
+
+use operations::{
+    observe::NoEntry,
+    port::NodeError,
+    run::RunError,
+};
+use topology::{NotAnAddress, create::CreateRefusal};
+
+/// The exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ExitStatus {
+    /// Done, healthy.
+    Done = 0,
+    /// Not done, or not healthy.
+    NotDone = 1,
+    /// Wrong words on the command line.
+    WrongWords = 2,
+    /// Stopped by the user.
+    Stopped = 130,
+}
+
+/// Why a command did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What is wrong, one sentence.
+    pub(crate) what: String,
+    /// What else is wrong in the same way.
+    pub(crate) more: Vec<String>,
+    /// Why that matters, or what was seen.
+    pub(crate) why: Option<String>,
+    /// What the user can type or do next.
+    pub(crate) advice: Option<String>,
+    /// How the program ends.
+    pub(crate) status: ExitStatus,
+}
+
+impl Failure {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), more: Vec::new(), why: None, advice: None, status: ExitStatus::NotDone }
+    }
+
+    pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    pub(crate) fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    pub(crate) const fn status(mut self, status: ExitStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// One failure of several servers: the first leads, the others follow.
+    pub(crate) fn of_nodes(errors: impl IntoIterator<Item = NodeError>) -> Option<Self> {
+        let mut errors = errors.into_iter();
+        let mut failure = Self::from(errors.next()?);
+        failure.more = errors.map(|error| error.to_string()).collect();
+        Some(failure)
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        Self { advice: error.trouble.advice().map(str::to_owned), ..Self::new(error.to_string()) }
+    }
+}
+
+impl From<NoEntry> for Failure {
+    fn from(error: NoEntry) -> Self {
+        Self { more: error.others.iter().map(ToString::to_string).collect(), ..error.first.into() }
+    }
+}
+
+impl From<NotAnAddress> for Failure {
+    fn from(error: NotAnAddress) -> Self {
+        Self::new(error.to_string()).status(ExitStatus::WrongWords)
+    }
+}
+
+impl From<CreateRefusal> for Failure {
+    fn from(refusal: CreateRefusal) -> Self {
+        Self {
+            why: refusal.why().map(str::to_owned),
+            advice: refusal.advice(),
+            ..Self::new(refusal.to_string())
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let what = error.to_string();
+        match error {
+            RunError::Node(error) => error.into(),
+            RunError::Changed { .. } => Self::new(what).advice("look at it, then repeat the command: it plans anew"),
+            RunError::Estranged { pairs, .. } => Self {
+                more: pairs.iter().take(12).map(ToString::to_string).collect(),
+                why: Some("nodes talk to each other over the cluster bus port: the client port + 10000 unless configured".into()),
+                advice: Some("open these ports between the nodes, or announce the right ones (cluster-announce-bus-port); then repeat the command".into()),
+                ..Self::new(what)
+            },
+            RunError::NotInTime { .. } => {
+                Self::new(what).advice("look at its log; the same command goes on from here")
+            }
+            _ => Self::new(what),
+        }
+    }
+}

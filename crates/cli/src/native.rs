@@ -1,0 +1,130 @@
+//! The native words: `tribune create`, `check`, `info`, `status`, `local`.
+
+mod check;
+mod create;
+mod info;
+mod local;
+mod plan_text;
+mod status;
+mod units;
+
+use crate::{
+    block_on,
+    connection::{ConnectionArgs, PASSWORD_VARIABLES, Verify},
+    failure::{ExitStatus, Failure},
+    printer::Printer,
+};
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use node::{Connector, Family};
+use topology::NodeAddr;
+
+/// Creates and operates Redis and Valkey Clusters.
+#[derive(Parser)]
+#[command(name = "tribune", version, disable_help_subcommand = false, arg_required_else_help = true)]
+#[command(after_help = "The words of the reference tools work, too: tribune --cluster create|check|info …\n\
+                        Exit codes: 0 done, 1 not done or not healthy, 2 wrong words, 130 stopped by the user.")]
+struct Words {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One line for each command.
+#[derive(Subcommand)]
+enum Command {
+    /// Make a cluster of empty nodes
+    Create(create::CreateArgs),
+    /// Find what is wrong with a cluster
+    Check(check::CheckArgs),
+    /// List the primaries with their keys and slots
+    Info(info::InfoArgs),
+    /// Show a cluster on one screen, problems first
+    Status(status::StatusArgs),
+    /// Clusters of processes on this machine
+    #[command(subcommand)]
+    Local(local::LocalCommand),
+}
+
+/// The cluster that a command is about: any of its nodes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Target {
+    /// Any node of the cluster: HOST:PORT, or HOST PORT
+    #[arg(required = true, num_args = 1..=2, value_name = "HOST:PORT")]
+    address: Vec<String>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// Runs a command in the native words.
+pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
+    let words = std::iter::once("tribune").chain(words.iter().map(String::as_str));
+    let words = match Words::try_parse_from(words) {
+        Ok(words) => words,
+        Err(error) => return help_or_complaint(&error, printer),
+    };
+    let outcome = match words.command {
+        Command::Create(arguments) => block_on(create::run(&arguments, printer)),
+        Command::Check(arguments) => block_on(check::run(&arguments, printer)),
+        Command::Info(arguments) => block_on(info::run(&arguments, printer)),
+        Command::Status(arguments) => block_on(status::run(&arguments, printer)),
+        Command::Local(command) => local::run(&command, printer),
+    };
+    match outcome {
+        // Whoever stopped reading has what they wanted.
+        _ if printer.is_broken() => ExitStatus::Done,
+        Ok(status) => status,
+        Err(failure) => printer.failure(&failure),
+    }
+}
+
+fn help_or_complaint(error: &clap::Error, printer: &mut Printer) -> ExitStatus {
+    let text = error.render().ansi().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            printer.out(&text);
+            ExitStatus::Done
+        }
+        _ => {
+            printer.note(&text);
+            ExitStatus::WrongWords
+        }
+    }
+}
+
+impl Target {
+    /// The address meant.
+    pub(crate) fn address(&self) -> Result<NodeAddr, Failure> {
+        match &self.address[..] {
+            [host, port] => Ok(NodeAddr::from_parts(host, port)?),
+            [address, ..] => Ok(address.parse()?),
+            [] => Err(Failure::new("no address was given").status(ExitStatus::WrongWords)),
+        }
+    }
+
+    pub(crate) fn connector(&self) -> Result<Connector, Failure> {
+        connector(&self.connection)
+    }
+}
+
+/// A connector by the native rules: the certificate's chain and name are verified unless words say otherwise.
+pub(crate) fn connector(connection: &ConnectionArgs) -> Result<Connector, Failure> {
+    connection.connector(&PASSWORD_VARIABLES, Verify::Full, Family::Any)
+}
+
+/// Writes a report as JSON.
+pub(crate) fn print_json(printer: &mut Printer, report: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(report);
+    let text = text.map_err(|error| Failure::new(format!("the report cannot be written as JSON: {error}")))?;
+    printer.out(&format!("{text}\n"));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_table_of_words_is_consistent() {
+        Words::command().debug_assert();
+    }
+}

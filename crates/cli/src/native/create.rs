@@ -1,0 +1,225 @@
+//! `tribune create`: a cluster of empty nodes, and the way back.
+
+use super::{connector, plan_text, print_json, units};
+use crate::{
+    connection::ConnectionArgs,
+    failure::{ExitStatus, Failure},
+    printer::{GREEN, Printer},
+    prompt,
+};
+use clap::Args;
+use operations::{
+    observe::{Answer, ask_all},
+    port::{Dialer, NodeLink},
+    run::{Patience, Progress, Runner},
+};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
+use topology::{
+    NodeAddr, NodeId,
+    create::{self, NewNode, Shards},
+    plan::Plan,
+};
+
+/// Make a cluster of empty nodes.
+#[derive(Args)]
+pub(crate) struct CreateArgs {
+    /// The nodes: HOST:PORT, with @BUSPORT where the bus port is not PORT + 10000
+    #[arg(required = true, value_name = "HOST:PORT")]
+    addresses: Vec<String>,
+    /// Replicas for each primary; nodes left over become replicas, too
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    replicas: usize,
+    /// Exactly so many shards [default: as many as the nodes allow, at least 3]
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+    /// The zone of a host, where the servers do not tell it themselves (availability-zone)
+    #[arg(long = "zone", value_name = "HOST=ZONE", value_parser = zone)]
+    zones: Vec<(String, String)>,
+    /// Make nodes that an interrupted create left half-made as new again
+    #[arg(long, conflicts_with_all = ["replicas", "shards", "zones"])]
+    undo: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Write plan and outcome as JSON
+    #[arg(long)]
+    json: bool,
+    /// Seconds to wait for the nodes to agree, and again for the replicas to have their data [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = crate::connection::seconds)]
+    patience: Option<Duration>,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+fn zone(text: &str) -> Result<(String, String), String> {
+    let (host, zone) = text.split_once('=').ok_or("not HOST=ZONE")?;
+    Ok((host.to_owned(), zone.to_owned()))
+}
+
+/// What `create --json` writes.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(crate) struct CreateReport<'a> {
+    /// The plan.
+    plan: &'a Plan,
+    /// What became of it.
+    outcome: Outcome,
+    /// How long it all took.
+    seconds: f64,
+}
+
+/// What became of a plan.
+#[derive(Clone, Copy, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    /// Only shown.
+    Planned,
+    /// Carried out.
+    Done,
+    /// There was nothing to change.
+    NothingToDo,
+}
+
+pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+    let addresses = arguments.addresses.iter().map(|text| text.parse()).collect::<Result<Vec<NodeAddr>, _>>()?;
+    create::refuse_same_address(&addresses)?;
+    let shards = arguments.shards.map_or(Shards::AsManyAsPossible, Shards::Exactly);
+    if !arguments.undo {
+        create::count_shards(addresses.len(), arguments.replicas, shards)?;
+    }
+    let (nodes, links) = ask(&connector(&arguments.connection)?, &addresses, &arguments.zones).await?;
+    let plan = if arguments.undo {
+        create::plan_undo(&nodes)?
+    } else {
+        create::plan(&nodes, arguments.replicas, shards)?
+    };
+    if !plan.changes_anything() {
+        return nothing_to_do(arguments, &plan, printer);
+    }
+    if !arguments.json {
+        printer.out(&plan_text::text(&plan));
+    }
+    if arguments.dry_run {
+        report(arguments, &plan, Outcome::Planned, printer)?;
+        if !arguments.json {
+            printer.out("  Nothing has been changed: add --yes.\n");
+        }
+        return Ok(ExitStatus::Done);
+    }
+    let question = if arguments.undo {
+        "yes makes these nodes forget each other; they hold no keys."
+    } else {
+        "yes makes this cluster of these nodes."
+    };
+    if !arguments.yes && !prompt::confirm(printer, question)? {
+        return Err(Failure::new("not confirmed; nothing was changed"));
+    }
+    let patience = arguments.patience.unwrap_or(Duration::from_mins(1));
+    carry_out(&plan, links, Patience { agreement: patience, service: patience }, printer)
+        .await
+        .map_err(|failure| explain(failure, arguments))?;
+    report(arguments, &plan, Outcome::Done, printer)?;
+    if !arguments.json {
+        printer.out(&closing(arguments, &plan, printer.elapsed()));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Asks all nodes what they are; fails when one of them does not answer.
+pub(crate) async fn ask(
+    dialer: &dyn Dialer,
+    addresses: &[NodeAddr],
+    zones: &[(String, String)],
+) -> Result<(Vec<NewNode>, BTreeMap<NodeId, Arc<dyn NodeLink>>), Failure> {
+    let (mut nodes, mut links, mut errors) = (Vec::new(), BTreeMap::new(), Vec::new());
+    for (address, answer) in addresses.iter().zip(ask_all(dialer, addresses).await) {
+        match answer {
+            Err(error) => errors.push(error),
+            Ok(Answer { link, view }) => {
+                let told = zones.iter().find(|(host, _)| *host == address.host.to_string());
+                let zone = told.map(|(_, zone)| zone.clone()).or_else(|| view.server.zone.clone());
+                links.insert(view.myself.id, link);
+                nodes.push(NewNode { address: address.clone(), zone, view });
+            }
+        }
+    }
+    match Failure::of_nodes(errors) {
+        Some(failure) => Err(failure),
+        None => Ok((nodes, links)),
+    }
+}
+
+/// Runs the plan and shows how it goes; Ctrl-C stops it between two commands.
+pub(crate) async fn carry_out(
+    plan: &Plan,
+    links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
+    patience: Patience,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
+    let shared = RefCell::new(printer);
+    let stage = RefCell::new(String::new());
+    let show = |progress: Progress| {
+        let line = match progress {
+            Progress::Stage { stage, of, .. } => format!("{stage} of {of}"),
+            Progress::Waiting { missing } => format!("{}   {missing}", stage.borrow()),
+            _ => return,
+        };
+        if !line.contains("   ") {
+            line.clone_into(&mut stage.borrow_mut());
+        }
+        shared.borrow_mut().progress(&line);
+    };
+    let runner = Runner::new(links, patience, &show);
+    tokio::select! {
+        outcome = runner.run(plan) => Ok(outcome?),
+        signal = tokio::signal::ctrl_c() => {
+            let _ = signal;
+            Err(Failure::new(format!("stopped: {} steps planned, some done; no key was touched", plan.steps.len()))
+                .status(ExitStatus::Stopped))
+        }
+    }
+}
+
+/// Adds to a failure what goes on from there and what undoes it.
+fn explain(failure: Failure, arguments: &CreateArgs) -> Failure {
+    if arguments.undo {
+        return failure.advice("the same command goes on from here");
+    }
+    let again = format!("tribune create --undo {}{}", arguments.addresses.join(" "), arguments.connection.again());
+    let advice = match &failure.advice {
+        Some(advice) => format!("{advice}\n       the same command goes on from here; as new again: {again}"),
+        None => format!("the same command goes on from here; as new again: {again}"),
+    };
+    failure.advice(advice)
+}
+
+fn nothing_to_do(arguments: &CreateArgs, plan: &Plan, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+    if arguments.json {
+        report(arguments, plan, Outcome::NothingToDo, printer)?;
+    } else if arguments.undo {
+        printer.out("nothing to do: these nodes are as new\n");
+    } else {
+        printer.out("nothing to do: these nodes already form this cluster\n");
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn report(arguments: &CreateArgs, plan: &Plan, outcome: Outcome, printer: &mut Printer) -> Result<(), Failure> {
+    if !arguments.json {
+        return Ok(());
+    }
+    let seconds = printer.elapsed().as_secs_f64();
+    print_json(printer, &CreateReport { plan, outcome, seconds })
+}
+
+fn closing(arguments: &CreateArgs, plan: &Plan, elapsed: Duration) -> String {
+    let took = units::duration(elapsed);
+    if arguments.undo {
+        return format!("{GREEN}done{GREEN:#}: {}    {took}\n", plan.goal);
+    }
+    let entry = plan.based_on.first().map_or_else(String::new, |node| node.address.to_string());
+    let again = arguments.connection.again();
+    format!("{GREEN}created{GREEN:#}: {}    {took}\n  do   tribune status {entry}{again}\n", plan.goal)
+}

@@ -1,0 +1,47 @@
+//! A plan as text: what will be, what is done in which order, and why.
+
+use super::units;
+use std::fmt::Write as _;
+use topology::plan::{Action, Plan, Step};
+
+/// The whole plan.
+pub(crate) fn text(plan: &Plan) -> String {
+    let mut text = format!("{}\n\n", plan.goal);
+    let width = plan.based_on.iter().map(|node| node.address.to_string().len()).max().unwrap_or_default();
+    for (number, shard) in plan.expected_after.iter().enumerate() {
+        let replicas: Vec<String> = shard.replicas.iter().map(|replica| replica.address.to_string()).collect();
+        let replicas = if replicas.is_empty() { String::new() } else { format!("   replica {}", replicas.join(" ")) };
+        let primary = shard.primary.address.to_string();
+        let _ = writeln!(text, "{number:>3}  {:14} primary {primary:width$}{replicas}", shard.slots.to_string());
+    }
+    if !plan.expected_after.is_empty() {
+        text.push('\n');
+    }
+    for (number, steps) in plan.stages().enumerate() {
+        if let Some(first) = steps.first() {
+            let _ = writeln!(text, "{:>3}  {:58} {}", number + 1, stage(&steps), first.reason);
+        }
+    }
+    text.push('\n');
+    for reason in &plan.reasons {
+        let _ = writeln!(text, "  {reason}");
+    }
+    text
+}
+
+/// What the steps of a stage do together.
+fn stage(steps: &[&Step]) -> String {
+    let Some(first) = steps.first() else { return String::new() };
+    match &first.action {
+        Action::AddSlots { .. } => format!("give {} their slots", units::count(steps.len(), "primary").replace("primarys", "primaries")),
+        Action::SetEpoch { .. } => format!("give {} a config epoch each", units::count(steps.len(), "node")),
+        Action::Meet { nodes } => format!("introduce all {} nodes to each other", nodes.len()),
+        Action::Replicate { .. } => format!("make {} follow their primary", units::count(steps.len(), "node")),
+        Action::AwaitAgreement { .. } => "wait until all nodes agree".to_owned(),
+        Action::AwaitService { .. } => "wait until all nodes serve".to_owned(),
+        Action::AwaitReplicas { .. } => "wait until all replicas have their data".to_owned(),
+        Action::GiveUpSlots { .. } => format!("take the slots of {}", units::count(steps.len(), "empty node")),
+        Action::Reset { .. } => format!("make {} forget the cluster", units::count(steps.len(), "empty node")),
+        other => format!("{other:?}"),
+    }
+}

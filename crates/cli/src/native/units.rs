@@ -1,0 +1,52 @@
+//! Numbers with their units, as people read them.
+
+use std::time::Duration;
+
+/// Bytes as MB, or as GB from ten thousand MB on.
+pub(crate) fn bytes(number: u64) -> String {
+    let tenths = number / 100_000;
+    match tenths {
+        0..100 => format!("{}.{} MB", tenths / 10, tenths % 10),
+        100..100_000 => format!("{} MB", grouped(tenths / 10)),
+        _ => format!("{}.{} GB", tenths / 10_000, tenths % 10_000 / 1000),
+    }
+}
+
+/// A number in groups of three digits: `1 000 000`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A duration in seconds with one decimal, or milliseconds below a tenth of a second.
+pub(crate) fn duration(duration: Duration) -> String {
+    match duration.as_millis() {
+        milliseconds @ 0..100 => format!("{milliseconds} ms"),
+        _ => format!("{:.1} s", duration.as_secs_f64()),
+    }
+}
+
+/// `1 slot`, `2 slots`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    let number_text = grouped(u64::try_from(number).unwrap_or(u64::MAX));
+    if number == 1 { format!("1 {thing}") } else { format!("{number_text} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([grouped(7), grouped(1000), grouped(1_234_567)], ["7", "1 000", "1 234 567"]);
+        assert_eq!([bytes(1_560_000), bytes(412_000_000), bytes(12_345_000_000)], ["1.5 MB", "412 MB", "12.3 GB"]);
+        assert_eq!([duration(Duration::from_millis(12)), duration(Duration::from_millis(3210))], ["12 ms", "3.2 s"]);
+    }
+}
