@@ -5,7 +5,6 @@ mod failure;
 mod native;
 mod printer;
 mod prompt;
-mod reference;
 
 use failure::{ExitStatus, Failure};
 use printer::Printer;
@@ -17,10 +16,8 @@ fn main() -> ExitCode {
     let words: Vec<String> = words.collect();
     let name = Path::new(&name).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let mut printer = Printer::for_this_process();
-    let status = if let Some(status) = hidden(&words, &mut printer) {
+    let status = if let Some(status) = None::<ExitStatus> {
         status
-    } else if reference::is_meant(&name, &words) {
-        reference::run(&name, &words, &mut printer)
     } else {
         native::run(&words, &mut printer)
     };
@@ -28,6 +25,7 @@ fn main() -> ExitCode {
 }
 
 /// The words by which the program calls itself: the processes of local mode.
+#[cfg(any())]
 fn hidden(words: &[String], printer: &mut Printer) -> Option<ExitStatus> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words[..] {
@@ -48,5 +46,9 @@ fn hidden(words: &[String], printer: &mut Printer) -> Option<ExitStatus> {
 /// A runtime on this thread alone: it starts fast, and one thread is enough for a few hundred connections.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::new(format!("this process cannot start its event loop: {error}")))?.block_on(future)
+    let runtime = runtime.map_err(|error| Failure::new(format!("this process cannot start its event loop: {error}")))?;
+    let outcome = runtime.block_on(future);
+    // A name that is still being resolved must not keep the user waiting.
+    runtime.shutdown_background();
+    outcome
 }

@@ -2,6 +2,7 @@
 
 use crate::failure::{ExitStatus, Failure};
 use std::{
+    fmt::Write as _,
     io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
@@ -11,8 +12,8 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// Owns the streams of the process.
 pub(crate) struct Printer {
-    out: Box<dyn Write>,
-    err: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
     /// Columns of the terminal, 80 without one.
     pub(crate) width: usize,
     /// Whether standard error is a terminal, so that a line there can be written over.
@@ -91,13 +92,13 @@ impl Printer {
             format!("{RED}error:{RED:#} {}\n", failure.what)
         };
         for more in &failure.more {
-            text.push_str(&format!("       {more}\n"));
+            let _ = writeln!(text, "       {more}");
         }
         if let Some(why) = &failure.why {
-            text.push_str(&format!("  why  {why}\n"));
+            let _ = writeln!(text, "  why  {why}");
         }
         if let Some(advice) = &failure.advice {
-            text.push_str(&format!("  do   {advice}\n"));
+            let _ = writeln!(text, "  do   {advice}");
         }
         self.note(&text);
         failure.status

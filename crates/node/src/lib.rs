@@ -1,1 +1,16 @@
-//! TODO
+//! One server: connections over TCP and TLS, authentication, commands on the wire, typed errors.
+//!
+//! The only crate that names the client library.
+
+mod commands;
+mod connector;
+mod link;
+mod options;
+mod probe;
+mod tls;
+mod trouble;
+mod uri;
+
+pub use connector::Connector;
+pub use options::{Authorities, ConnectOptions, Credentials, Family, OptionsError, TlsOptions, Verification};
+pub use uri::{NotAUri, Uri};

@@ -5,6 +5,8 @@ mod coverage;
 mod health;
 mod redundancy;
 
+pub use coverage::keys_outside_their_owner;
+
 use crate::{ClusterView, NodeAddr, SlotSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -123,7 +123,19 @@ impl CheckReport {
     }
 }
 
+impl ShardReport {
+    /// The primary and the replicas.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeReport> {
+        std::iter::once(&self.primary).chain(&self.replicas)
+    }
+}
+
 impl ClusterReport {
+    /// All nodes: shard by shard, then the others.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeReport> {
+        self.shards.iter().flat_map(ShardReport::nodes).chain(&self.others)
+    }
+
     /// The report of a view.
     pub fn new(view: &ClusterView) -> Self {
         let shards = view.shards();

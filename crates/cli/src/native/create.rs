@@ -13,7 +13,11 @@ use operations::{
     port::{Dialer, NodeLink},
     run::{Patience, Progress, Runner},
 };
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use topology::{
     NodeAddr, NodeId,
     create::{self, NewNode, Shards},
@@ -22,6 +26,7 @@ use topology::{
 
 /// Make a cluster of empty nodes.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that people type")]
 pub(crate) struct CreateArgs {
     /// The nodes: HOST:PORT, with @BUSPORT where the bus port is not PORT + 10000
     #[arg(required = true, value_name = "HOST:PORT")]
@@ -158,18 +163,15 @@ pub(crate) async fn carry_out(
     patience: Patience,
     printer: &mut Printer,
 ) -> Result<(), Failure> {
-    let shared = RefCell::new(printer);
-    let stage = RefCell::new(String::new());
+    let shared = Mutex::new((printer, String::new()));
     let show = |progress: Progress| {
-        let line = match progress {
-            Progress::Stage { stage, of, .. } => format!("{stage} of {of}"),
-            Progress::Waiting { missing } => format!("{}   {missing}", stage.borrow()),
-            _ => return,
-        };
-        if !line.contains("   ") {
-            line.clone_into(&mut stage.borrow_mut());
+        let Ok(mut shared) = shared.lock() else { return };
+        let (printer, step) = &mut *shared;
+        match progress {
+            Progress::Stage { stage, of, .. } => *step = format!("step {stage} of {of}"),
+            Progress::Waiting { missing } => printer.progress(&format!("{step}   {missing}")),
+            _ => {}
         }
-        shared.borrow_mut().progress(&line);
     };
     let runner = Runner::new(links, patience, &show);
     tokio::select! {

@@ -8,7 +8,7 @@ use crate::{
 use clap::Args;
 use operations::observe::look;
 use std::fmt::Write as _;
-use topology::report::{ClusterReport, NodeReport, ShardReport};
+use topology::report::{ClusterReport, NodeReport};
 
 /// List the primaries with their keys and slots.
 #[derive(Args)]
@@ -28,18 +28,12 @@ pub(crate) async fn run(arguments: &InfoArgs, printer: &mut Printer) -> Result<E
     } else {
         printer.out(&text(&report));
     }
-    let silent: Vec<&NodeReport> = members(&report).filter(|node| !node.answers).collect();
+    let silent: Vec<&NodeReport> = report.nodes().filter(|node| !node.answers).collect();
     for node in &silent {
         let reason = node.silence.as_deref().unwrap_or("does not answer");
         printer.note(&format!("not counted: {} {reason}\n", node.address));
     }
     Ok(if silent.is_empty() { ExitStatus::Done } else { ExitStatus::NotDone })
-}
-
-/// All nodes of a report.
-fn members(report: &ClusterReport) -> impl Iterator<Item = &NodeReport> {
-    let in_shard = |shard: &'_ ShardReport| std::iter::once(&shard.primary).chain(&shard.replicas);
-    report.shards.iter().flat_map(in_shard).chain(&report.others)
 }
 
 fn text(report: &ClusterReport) -> String {

@@ -42,7 +42,7 @@ pub(crate) fn text(report: &ClusterReport, width: usize) -> String {
     }
     text.push_str(&headline(report, width));
     text.push('\n');
-    let addresses = nodes(report).map(|node| node.address.to_string().len()).max().unwrap_or_default();
+    let addresses = report.nodes().map(|node| node.address.to_string().len()).max().unwrap_or_default();
     for (number, shard) in report.shards.iter().enumerate() {
         text.push_str(&shard_lines(number, shard, addresses, width));
     }
@@ -50,11 +50,6 @@ pub(crate) fn text(report: &ClusterReport, width: usize) -> String {
         let _ = writeln!(text, "  -  in no shard\n{}", node_line("node", node, addresses));
     }
     text
-}
-
-fn nodes(report: &ClusterReport) -> impl Iterator<Item = &NodeReport> {
-    let in_shard = |shard: &'_ ShardReport| std::iter::once(&shard.primary).chain(&shard.replicas);
-    report.shards.iter().flat_map(in_shard).chain(&report.others)
 }
 
 fn headline(report: &ClusterReport, width: usize) -> String {
@@ -78,15 +73,7 @@ fn headline(report: &ClusterReport, width: usize) -> String {
 fn shard_lines(number: usize, shard: &ShardReport, addresses: usize, width: usize) -> String {
     /// Ranges longer than this are cut, so that the bar stays in its column.
     const RANGES: usize = 16;
-    let mut ranges = shard.slots.to_string();
-    if ranges.is_empty() {
-        "no slots".clone_into(&mut ranges);
-    }
-    let more = (ranges.len() > RANGES).then(|| {
-        let cut = ranges.char_indices().take_while(|(at, _)| *at <= RANGES - 2).filter(|(_, c)| *c == ' ').last();
-        std::mem::replace(&mut ranges, String::new()).split_at(cut.map_or(RANGES - 2, |(at, _)| at)).0.to_owned() + " …"
-    });
-    let ranges = more.unwrap_or(ranges);
+    let ranges = ranges(&shard.slots, RANGES);
     let keys = shard.primary.keys.map_or_else(|| "keys unknown".to_owned(), |keys| format!("{} keys", units::grouped(keys)));
     let memory = shard.primary.memory_bytes.map_or_else(String::new, |memory| format!("   {}", units::bytes(memory)));
     let tail = format!("{keys}{memory}");
@@ -97,6 +84,29 @@ fn shard_lines(number: usize, shard: &ShardReport, addresses: usize, width: usiz
         text.push_str(&node_line("replica", replica, addresses));
     }
     text
+}
+
+/// The slots as ranges in no more than so many characters.
+fn ranges(slots: &SlotSet, room: usize) -> String {
+    let all = slots.to_string();
+    match all {
+        all if all.is_empty() => "no slots".to_owned(),
+        all if all.len() <= room => all,
+        all => {
+            let mut shown = String::new();
+            for range in all.split(' ').take_while({
+                let mut length = 1;
+                move |range| {
+                    length += range.len() + 1;
+                    length <= room
+                }
+            }) {
+                shown.push_str(range);
+                shown.push(' ');
+            }
+            shown + "…"
+        }
+    }
 }
 
 /// The 16384 slots as so many characters: full where the set has most of the slots there, empty where it has none.

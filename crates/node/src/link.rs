@@ -1,0 +1,159 @@
+//! An open connection to one server.
+
+use crate::{ConnectOptions, commands::render, probe, trouble};
+use futures_util::future::BoxFuture;
+use operations::port::{Command, NodeError, NodeLink, TlsTrouble, Trouble};
+use redis::{
+    AsyncConnectionConfig, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo, Value,
+    aio::MultiplexedConnection,
+};
+use secrecy::ExposeSecret;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinHandle,
+    time::timeout,
+};
+use topology::{NodeAddr, Reply};
+
+/// A connection that many tasks may use at once.
+pub(crate) struct Link {
+    address: NodeAddr,
+    ip: IpAddr,
+    tls: bool,
+    read_timeout: Duration,
+    connection: MultiplexedConnection,
+    /// Whether the server has answered anything yet: if not, it may speak another protocol.
+    answered: AtomicBool,
+    driver: JoinHandle<()>,
+}
+
+impl Link {
+    /// Takes a stream and authenticates on it if there is a password.
+    pub(crate) async fn open<S>(
+        address: NodeAddr,
+        ip: IpAddr,
+        stream: S,
+        tls: bool,
+        options: &ConnectOptions,
+    ) -> Result<Self, Trouble>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let info = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
+        // The timeout is ours: theirs would cut a batch into commands.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let opened = MultiplexedConnection::new_with_config(&info, stream, config).await;
+        let (connection, driver) = opened.map_err(|error| trouble::of_client(&error, ""))?;
+        let link = Self {
+            address,
+            ip,
+            tls,
+            read_timeout: options.read_timeout,
+            connection,
+            answered: AtomicBool::new(false),
+            driver: tokio::spawn(driver),
+        };
+        link.authenticate(options).await?;
+        Ok(link)
+    }
+
+    async fn authenticate(&self, options: &ConnectOptions) -> Result<(), Trouble> {
+        let Some(password) = &options.credentials.password else { return Ok(()) };
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("AUTH");
+        if let Some(user) = &options.credentials.user {
+            pipeline.arg(user);
+        }
+        pipeline.arg(password.expose_secret());
+        match self.exchange(&pipeline).await?.pop() {
+            // A server without a password takes everybody: the one given may be for the others.
+            Some(Reply::Error(line)) if line.contains("without any password configured") => Ok(()),
+            Some(Reply::Error(line)) => Err(Trouble::from_refusal(&line)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn exchange(&self, pipeline: &Pipeline) -> Result<Vec<Reply>, Trouble> {
+        let mut connection = self.connection.clone();
+        let exchange = connection.send_packed_commands(pipeline, 0, pipeline.len());
+        let outcome = timeout(self.read_timeout, exchange).await;
+        match outcome.map_err(|_| Trouble::ReadTimedOut(self.read_timeout))? {
+            Ok(values) => {
+                self.answered.store(true, Ordering::Relaxed);
+                Ok(values.into_iter().map(reply).collect())
+            }
+            Err(error) => {
+                let plain_and_new = !self.tls && !self.answered.load(Ordering::Relaxed);
+                let puzzling = error.is_connection_dropped() || error.kind() == ErrorKind::Parse;
+                if plain_and_new && puzzling && probe::speaks_tls(SocketAddr::new(self.ip, self.address.port)).await {
+                    return Err(Trouble::Tls(TlsTrouble::ServerSpeaksTls));
+                }
+                Err(trouble::of_client(&error, &self.address.host.to_string()))
+            }
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl NodeLink for Link {
+    fn address(&self) -> &NodeAddr {
+        &self.address
+    }
+
+    fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Reply>, NodeError>> {
+        Box::pin(async move {
+            let fail = |trouble| NodeError::new(self.address.clone(), trouble);
+            let mut pipeline = Pipeline::with_capacity(commands.len());
+            for command in &commands {
+                let rendered = render(command);
+                pipeline.add_command(
+                    rendered.ok_or_else(|| fail(Trouble::Protocol(format!("no words for {command:?}"))))?,
+                );
+            }
+            if pipeline.is_empty() {
+                return Ok(Vec::new());
+            }
+            let replies = self.exchange(&pipeline).await.map_err(fail)?;
+            if replies.len() != commands.len() {
+                let count = format!("{} replies to {} commands", replies.len(), commands.len());
+                return Err(fail(Trouble::Protocol(count)));
+            }
+            Ok(replies)
+        })
+    }
+}
+
+fn reply(value: Value) -> Reply {
+    match value {
+        Value::Nil => Reply::Nil,
+        Value::Int(number) => Reply::Integer(number),
+        Value::Boolean(flag) => Reply::Integer(flag.into()),
+        Value::BulkString(bytes) => Reply::Bytes(bytes),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Reply::Bytes(text.into_bytes()),
+        Value::Okay => Reply::Bytes(b"OK".to_vec()),
+        Value::Array(values) | Value::Set(values) | Value::Push { data: values, .. } => {
+            Reply::List(values.into_iter().map(reply).collect())
+        }
+        Value::Map(pairs) => Reply::List(pairs.into_iter().flat_map(|(key, value)| [reply(key), reply(value)]).collect()),
+        Value::Attribute { data, .. } => reply(*data),
+        Value::ServerError(error) => Reply::Error(match error.details() {
+            Some(details) => format!("{} {details}", error.code()),
+            None => error.code().to_owned(),
+        }),
+        other => Reply::Bytes(format!("{other:?}").into_bytes()),
+    }
+}
