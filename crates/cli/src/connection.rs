@@ -72,9 +72,12 @@ pub(crate) const PASSWORD_VARIABLES: [&str; 3] = ["TRIBUNE_AUTH", "REDISCLI_AUTH
 impl ConnectionArgs {
     /// A connector by these options, `verification` where they do not say what to verify.
     pub(crate) fn connector(&self, variables: &[&str], default: Verify, family: Family) -> Result<Connector, Failure> {
-        let uri = self.uri.as_deref().map(Uri::parse).transpose().map_err(|error| {
-            Failure::new(error.to_string()).status(ExitStatus::WrongWords)
-        })?;
+        let uri = self
+            .uri
+            .as_deref()
+            .map(Uri::parse)
+            .transpose()
+            .map_err(|error| Failure::new(error.to_string()).status(ExitStatus::WrongWords))?;
         let (uri_user, uri_password, uri_tls) = match uri {
             Some(uri) => (uri.credentials.user, uri.credentials.password, uri.tls),
             None => (None, None, false),
@@ -129,7 +132,13 @@ impl ConnectionArgs {
         let verify = self.tls_verify.and_then(|verify| verify.to_possible_value());
         option("--tls-verify", verify.map(|value| value.get_name().to_owned()));
         let flag = |set: bool, name: &str| if set { format!(" {name}") } else { String::new() };
-        format!("{}{}{}{}", flag(self.tls, "--tls"), flag(self.askpass, "--askpass"), flag(self.insecure, "--insecure"), words.concat())
+        format!(
+            "{}{}{}{}",
+            flag(self.tls, "--tls"),
+            flag(self.askpass, "--askpass"),
+            flag(self.insecure, "--insecure"),
+            words.concat()
+        )
     }
 }
 

@@ -1,10 +1,6 @@
 //! How a command ends.
 
-use operations::{
-    observe::NoEntry,
-    port::NodeError,
-    run::RunError,
-};
+use operations::{observe::NoEntry, port::NodeError, run::RunError};
 use topology::{NotAnAddress, create::CreateRefusal};
 
 /// The exit codes.
@@ -85,11 +81,7 @@ impl From<NotAnAddress> for Failure {
 
 impl From<CreateRefusal> for Failure {
     fn from(refusal: CreateRefusal) -> Self {
-        Self {
-            why: refusal.why().map(str::to_owned),
-            advice: refusal.advice(),
-            ..Self::new(refusal.to_string())
-        }
+        Self { why: refusal.why().map(str::to_owned), advice: refusal.advice(), ..Self::new(refusal.to_string()) }
     }
 }
 

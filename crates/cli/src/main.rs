@@ -5,6 +5,7 @@ mod failure;
 mod native;
 mod printer;
 mod prompt;
+mod reference;
 
 use failure::{ExitStatus, Failure};
 use printer::Printer;
@@ -18,6 +19,8 @@ fn main() -> ExitCode {
     let mut printer = Printer::for_this_process();
     let status = if let Some(status) = None::<ExitStatus> {
         status
+    } else if reference::is_meant(&name, &words) {
+        reference::run(&name, &words, &mut printer)
     } else {
         native::run(&words, &mut printer)
     };
@@ -46,7 +49,8 @@ fn hidden(words: &[String], printer: &mut Printer) -> Option<ExitStatus> {
 /// A runtime on this thread alone: it starts fast, and one thread is enough for a few hundred connections.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("this process cannot start its event loop: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| Failure::new(format!("this process cannot start its event loop: {error}")))?;
     let outcome = runtime.block_on(future);
     // A name that is still being resolved must not keep the user waiting.
     runtime.shutdown_background();

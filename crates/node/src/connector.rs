@@ -1,12 +1,6 @@
 //! Opening connections.
 
-use crate::{
-    ConnectOptions, Family, OptionsError,
-    link::Link,
-    probe,
-    tls::Tls,
-    trouble,
-};
+use crate::{ConnectOptions, Family, OptionsError, link::Link, probe, tls::Tls, trouble};
 use futures_util::future::BoxFuture;
 use operations::port::{Dialer, NodeError, NodeLink, TlsTrouble, Trouble};
 use std::{io, net::SocketAddr, sync::Arc};
@@ -95,9 +89,9 @@ async fn connect(candidates: &[SocketAddr]) -> Result<(TcpStream, std::net::IpAd
 }
 
 async fn handshake(tls: &Tls, host: &Host, stream: TcpStream) -> Result<TlsStream<TcpStream>, Trouble> {
-    let name = tls.server_name(host).ok_or_else(|| {
-        Trouble::Tls(TlsTrouble::Other(format!("{host} cannot be the name of a certificate")))
-    })?;
+    let name = tls
+        .server_name(host)
+        .ok_or_else(|| Trouble::Tls(TlsTrouble::Other(format!("{host} cannot be the name of a certificate"))))?;
     let connected: io::Result<_> = TlsConnector::from(Arc::clone(&tls.config)).connect(name.clone(), stream).await;
     connected.map_err(|error| trouble::of_io(&error, &name.to_str()))
 }

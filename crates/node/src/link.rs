@@ -4,8 +4,7 @@ use crate::{ConnectOptions, commands::render, probe, trouble};
 use futures_util::future::BoxFuture;
 use operations::port::{Command, NodeError, NodeLink, TlsTrouble, Trouble};
 use redis::{
-    AsyncConnectionConfig, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo, Value, aio::MultiplexedConnection,
 };
 use secrecy::ExposeSecret;
 use std::{
@@ -120,9 +119,8 @@ impl NodeLink for Link {
             let mut pipeline = Pipeline::with_capacity(commands.len());
             for command in &commands {
                 let rendered = render(command);
-                pipeline.add_command(
-                    rendered.ok_or_else(|| fail(Trouble::Protocol(format!("no words for {command:?}"))))?,
-                );
+                pipeline
+                    .add_command(rendered.ok_or_else(|| fail(Trouble::Protocol(format!("no words for {command:?}"))))?);
             }
             if pipeline.is_empty() {
                 return Ok(Vec::new());
@@ -148,7 +146,9 @@ fn reply(value: Value) -> Reply {
         Value::Array(values) | Value::Set(values) | Value::Push { data: values, .. } => {
             Reply::List(values.into_iter().map(reply).collect())
         }
-        Value::Map(pairs) => Reply::List(pairs.into_iter().flat_map(|(key, value)| [reply(key), reply(value)]).collect()),
+        Value::Map(pairs) => {
+            Reply::List(pairs.into_iter().flat_map(|(key, value)| [reply(key), reply(value)]).collect())
+        }
         Value::Attribute { data, .. } => reply(*data),
         Value::ServerError(error) => Reply::Error(match error.details() {
             Some(details) => format!("{} {details}", error.code()),

@@ -57,9 +57,8 @@ impl Tls {
                 })?
             }
         };
-        let named = |name: &String| {
-            ServerName::try_from(name.clone()).map_err(|_| OptionsError::ServerName(name.clone()))
-        };
+        let named =
+            |name: &String| ServerName::try_from(name.clone()).map_err(|_| OptionsError::ServerName(name.clone()));
         let server_name = options.server_name.as_ref().map(named).transpose()?;
         Ok(Self { config: Arc::new(config), server_name })
     }

@@ -95,11 +95,8 @@ pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result
         create::count_shards(addresses.len(), arguments.replicas, shards)?;
     }
     let (nodes, links) = ask(&connector(&arguments.connection)?, &addresses, &arguments.zones).await?;
-    let plan = if arguments.undo {
-        create::plan_undo(&nodes)?
-    } else {
-        create::plan(&nodes, arguments.replicas, shards)?
-    };
+    let plan =
+        if arguments.undo { create::plan_undo(&nodes)? } else { create::plan(&nodes, arguments.replicas, shards)? };
     if !plan.changes_anything() {
         return nothing_to_do(arguments, &plan, printer);
     }

@@ -33,7 +33,9 @@ pub(crate) fn text(plan: &Plan) -> String {
 fn stage(steps: &[&Step]) -> String {
     let Some(first) = steps.first() else { return String::new() };
     match &first.action {
-        Action::AddSlots { .. } => format!("give {} their slots", units::count(steps.len(), "primary").replace("primarys", "primaries")),
+        Action::AddSlots { .. } => {
+            format!("give {} their slots", units::count(steps.len(), "primary").replace("primarys", "primaries"))
+        }
         Action::SetEpoch { .. } => format!("give {} a config epoch each", units::count(steps.len(), "node")),
         Action::Meet { nodes } => format!("introduce all {} nodes to each other", nodes.len()),
         Action::Replicate { .. } => format!("make {} follow their primary", units::count(steps.len(), "node")),

@@ -58,7 +58,12 @@ pub(super) fn several_owners(view: &ClusterView) -> Vec<Finding> {
 /// Keys on nodes that do not own their slot: `stray` are the slots by the node that holds such keys.
 pub fn keys_outside_their_owner(view: &ClusterView, stray: &BTreeMap<NodeId, SlotSet>) -> Vec<Finding> {
     let finding = |(holder, slots): (&NodeId, &SlotSet)| {
-        let what = format!("{} holds keys of {} that it does not own: {}", view.name(*holder), count(slots.len(), "slot"), slot_list(slots));
+        let what = format!(
+            "{} holds keys of {} that it does not own: {}",
+            view.name(*holder),
+            count(slots.len(), "slot"),
+            slot_list(slots)
+        );
         Finding::problem(FindingCode::KeysOutsideTheirOwner, what)
             .because("clients never see these keys; a move that stopped half-way or a fix by hand leaves such behind")
             .remedy(format!(

@@ -1,0 +1,117 @@
+//! `--cluster check`
+
+use super::{
+    Session, Stop, Terminal,
+    blocks::{self, Loaded},
+    load::{self, unreachable},
+    terminal::Tone,
+};
+use crate::failure::ExitStatus;
+use operations::{observe::Observation, stray::stray_keys};
+use std::collections::{BTreeMap, BTreeSet};
+use topology::{NodeId, Slot, SlotMap, SlotSet};
+
+pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Result<ExitStatus, Stop> {
+    let entry = session.entry().map_err(|misuse| misuse.stop(terminal))?;
+    let connector = session.connector(terminal)?;
+    let observation = load::load(&connector, &entry, session.wording, terminal).await?;
+    let nodes = load::loaded(&observation, terminal);
+    blocks::info(&nodes, terminal);
+    let mut healthy = check(&nodes, terminal);
+    if session.invocation.has("--cluster-search-multiple-owners") {
+        healthy &= search_multiple_owners(&observation, &nodes, terminal).await?;
+    }
+    Ok(if healthy { ExitStatus::Done } else { ExitStatus::NotDone })
+}
+
+/// The check without the info block; whether all is well.
+pub(crate) fn check(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
+    let Some(first) = nodes.first() else { return false };
+    terminal.say(Tone::Info, &format!(">>> Performing Cluster Check (using node {})\n", first.address.bare()));
+    for loaded in nodes {
+        let replicas = blocks::replicas_of(loaded.entry().id, nodes);
+        terminal.plain(&blocks::node(loaded, replicas));
+    }
+    let agree = agreement(nodes, terminal);
+    let closed = open_slots(nodes, terminal);
+    let covered = coverage(nodes, terminal);
+    agree && closed && covered
+}
+
+fn agreement(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
+    let maps: BTreeSet<SlotMap> = nodes.iter().map(|node| node.view.slot_map()).collect();
+    if maps.len() > 1 {
+        terminal.say(Tone::Bad, "[ERR] Nodes don't agree about configuration!\n");
+        return false;
+    }
+    terminal.say(Tone::Good, "[OK] All nodes agree about slots configuration.\n");
+    true
+}
+
+fn open_slots(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
+    terminal.say(Tone::Info, ">>> Check for open slots...\n");
+    let mut open = SlotSet::new();
+    for loaded in nodes {
+        for (state, slots) in [("migrating", &loaded.entry().migrating), ("importing", &loaded.entry().importing)] {
+            if !slots.is_empty() {
+                let slots: SlotSet = slots.keys().copied().collect();
+                let node = loaded.address.bare();
+                terminal
+                    .say(Tone::Bad, &format!("[WARNING] Node {node} has slots in {state} state {}.\n", listed(&slots)));
+                open = open.union(&slots);
+            }
+        }
+    }
+    if !open.is_empty() {
+        terminal.say(Tone::Bad, &format!("[WARNING] The following slots are open: {}.\n", listed(&open)));
+    }
+    open.is_empty()
+}
+
+fn listed(slots: &SlotSet) -> String {
+    slots.iter().map(|slot| slot.to_string()).collect::<Vec<_>>().join(",")
+}
+
+fn coverage(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
+    terminal.say(Tone::Info, ">>> Check slots coverage...\n");
+    let covered = nodes.iter().fold(SlotSet::new(), |covered, node| covered.union(&node.entry().slots));
+    if covered.len() == usize::from(Slot::COUNT) {
+        terminal.say(Tone::Good, "[OK] All 16384 slots covered.\n");
+        return true;
+    }
+    terminal.say(Tone::Bad, "[ERR] Not all 16384 slots are covered by nodes.\n\n");
+    false
+}
+
+async fn search_multiple_owners(
+    observation: &Observation,
+    nodes: &[Loaded<'_>],
+    terminal: &mut Terminal<'_>,
+) -> Result<bool, Stop> {
+    terminal.say(Tone::Info, ">>> Check for multiple slot owners...\n");
+    let stray = stray_keys(observation).await.map_err(|error| unreachable(&error, terminal))?;
+    let owners = owners(nodes, &stray);
+    for (slot, owners) in &owners {
+        terminal.say(Tone::Warning, &format!("[WARNING] Slot {slot} has {} owners:\n", owners.len()));
+        for owner in owners {
+            terminal.plain(&format!("    {owner}\n"));
+        }
+    }
+    if owners.is_empty() {
+        terminal.say(Tone::Good, "[OK] No multiple owners found.\n");
+    }
+    Ok(owners.is_empty())
+}
+
+/// The slots that several primaries claim or hold keys of, with these primaries.
+fn owners(nodes: &[Loaded<'_>], stray: &BTreeMap<NodeId, SlotSet>) -> BTreeMap<Slot, Vec<String>> {
+    let mut owners: BTreeMap<Slot, Vec<String>> = BTreeMap::new();
+    for loaded in nodes.iter().filter(|node| !node.entry().is_replica()) {
+        let held = stray.get(&loaded.entry().id).cloned().unwrap_or_default();
+        for slot in loaded.entry().slots.union(&held).iter() {
+            owners.entry(slot).or_default().push(loaded.address.bare());
+        }
+    }
+    owners.retain(|_, owners| owners.len() > 1);
+    owners
+}
