@@ -1,0 +1,70 @@
+//! What lies where in a member's directory.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// A member's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberDirectory(PathBuf);
+
+impl MemberDirectory {
+    /// The member's directory at this path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// As [`MemberDirectory::new`], with a path that means the same from any working directory.
+    ///
+    /// # Errors
+    /// When the path is empty, or relative and the working directory is gone.
+    pub fn absolute(path: &Path) -> io::Result<Self> {
+        std::path::absolute(path).map(Self)
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What to start: a [`Member`](crate::Member), written by who made the directory.
+    pub fn member(&self) -> PathBuf {
+        self.0.join("member.json")
+    }
+
+    /// The server's configuration, written by who made the directory and by the server.
+    pub fn server_conf(&self) -> PathBuf {
+        self.0.join("server.conf")
+    }
+
+    /// The server's working directory.
+    pub fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    /// What the server says.
+    pub fn server_log(&self) -> PathBuf {
+        self.0.join("server.log")
+    }
+
+    /// What the agent says, when its standard error was led there.
+    pub fn agent_log(&self) -> PathBuf {
+        self.0.join("agent.log")
+    }
+
+    /// What the agent does: a [`State`](crate::State), written by the agent.
+    pub fn state(&self) -> PathBuf {
+        self.0.join("state.json")
+    }
+
+    /// The record lock that the agent holds while it runs.
+    pub fn agent_lock(&self) -> PathBuf {
+        self.0.join("agent.lock")
+    }
+
+    /// The record lock that the server holds while it runs.
+    pub fn server_lock(&self) -> PathBuf {
+        self.0.join("server.lock")
+    }
+}

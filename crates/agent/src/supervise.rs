@@ -1,0 +1,139 @@
+//! The agent's work: start, watch, wait, start again, until it is asked to stop.
+
+use crate::{
+    backoff::{Backoff, Next, SHORT_RUN},
+    directory::MemberDirectory,
+    error::AgentError,
+    events::{self, seconds},
+    lock::Signal,
+    logs,
+    report::Report,
+    server::Server,
+    wishes::{Wish, Wishes},
+};
+use std::{
+    path::{Path, PathBuf},
+    pin::pin,
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
+
+/// A killed process that the kernel has not ended after this long hangs in the kernel, in seconds.
+const KILL_SECONDS: u64 = 10;
+
+/// The agent of one member.
+pub(crate) struct Agent {
+    directory: MemberDirectory,
+    exec_program: PathBuf,
+    wishes: Wishes,
+    backoff: Backoff,
+    report: Report,
+}
+
+/// How watching a server ended.
+enum Watched {
+    /// The server ended by itself: how, in words.
+    Ended(String),
+    /// The server was stopped as wished.
+    Stopped,
+}
+
+impl Agent {
+    /// The agent of the member in this directory, whose lock is held.
+    pub(crate) fn new(directory: MemberDirectory, exec_program: &Path, wishes: Wishes) -> Self {
+        let report = Report::begin(directory.clone());
+        Self { directory, exec_program: exec_program.to_owned(), wishes, backoff: Backoff::new(), report }
+    }
+
+    /// Keeps the server running until it is wished to stop.
+    pub(crate) async fn run(mut self) -> Result<(), AgentError> {
+        loop {
+            let next = match self.start() {
+                Ok(mut server) => match self.watch(&mut server).await? {
+                    Watched::Stopped => return Ok(()),
+                    Watched::Ended(exit) => self.ended(&exit, server.last_lines(&self.directory), server.ran_for()),
+                },
+                Err(error) => self.ended(&format!("could not be started: {error}"), Vec::new(), Duration::ZERO),
+            };
+            tokio::select! {
+                () = sleep(next.pause()) => {}
+                wish = self.wishes.next() => match wish {
+                    Wish::StartNow => self.backoff.reset(),
+                    Wish::Stop => {
+                        events::tell("stopped; no server was running");
+                        self.report.stopped_without_server();
+                        return Ok(());
+                    }
+                },
+            }
+        }
+    }
+
+    fn start(&mut self) -> Result<Server, crate::server::StartError> {
+        if let Err(error) = logs::renew_standard_error(&self.directory.agent_log(), logs::AGENT_LOG) {
+            events::tell(format_args!("the agent's log cannot be put aside: {error}"));
+        }
+        let server = Server::start(&self.directory, &self.exec_program)?;
+        self.report.started(server.pid(), self.backoff.in_crash_loop());
+        let (program, port) = (server.member.program.display(), server.member.port);
+        events::tell(format_args!("started {program} for port {port} as process {}", server.pid()));
+        Ok(server)
+    }
+
+    async fn watch(&mut self, server: &mut Server) -> Result<Watched, AgentError> {
+        let proof = if self.backoff.in_crash_loop() { SHORT_RUN } else { Duration::ZERO };
+        let mut runs = pin!(server.runs(&self.directory, proof));
+        let mut running = false;
+        loop {
+            tokio::select! {
+                exit = server.ended() => return Ok(Watched::Ended(exit)),
+                () = &mut runs, if !running => {
+                    running = true;
+                    self.report.running();
+                }
+                wish = self.wishes.next() => match wish {
+                    Wish::StartNow => self.backoff.reset(),
+                    Wish::Stop => return self.stop(server).await.map(|()| Watched::Stopped),
+                },
+            }
+        }
+    }
+
+    fn ended(&mut self, exit: &str, log: Vec<String>, ran_for: Duration) -> Next {
+        let next = self.backoff.ended(ran_for);
+        let what = match next {
+            Next::StartAfter(pause) => format!("it is started again in {}", seconds(pause)),
+            Next::CrashLoop(pause) => format!("it does so again and again, and is tried again in {}", seconds(pause)),
+        };
+        events::tell(format_args!("exited: the server {exit} after {}; {what}", seconds(ran_for)));
+        self.report.waiting(exit, log, next);
+        next
+    }
+
+    /// Asks the server to end, and kills it when it takes too long or when the wish is repeated.
+    async fn stop(&mut self, server: &mut Server) -> Result<(), AgentError> {
+        let patience = Duration::from_secs(server.member.stop_seconds);
+        events::tell(format_args!("stopping the server, which has {} to end", seconds(patience)));
+        self.report.stopping();
+        server.signal(Signal::TERM);
+        let ended = tokio::select! {
+            exit = server.ended() => Some(exit),
+            () = sleep(patience) => None,
+            () = self.wishes.stop() => None,
+        };
+        let exit = match ended {
+            Some(exit) => exit,
+            None => kill(server).await?,
+        };
+        events::tell(format_args!("stopped: the server {exit}"));
+        self.report.stopped(&exit, server.last_lines(&self.directory));
+        Ok(())
+    }
+}
+
+async fn kill(server: &mut Server) -> Result<String, AgentError> {
+    events::tell("killing the server");
+    server.signal(Signal::KILL);
+    let ended = timeout(Duration::from_secs(KILL_SECONDS), server.ended()).await;
+    ended.map_err(|_| AgentError::DoesNotEnd { pid: server.pid(), seconds: KILL_SECONDS })
+}
