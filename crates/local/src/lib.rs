@@ -1,1 +1,25 @@
-//! TODO
+//! A cluster as processes of this machine.
+//!
+//! A cluster is a directory. In it a supervisor process keeps one agent for each member, and each agent keeps one server.
+//! Record locks tell which process works where, so that a command never signals a process which it did not mean: not
+//! after a crash, and not after a reboot has given the number to somebody else.
+
+mod checks;
+mod cluster;
+mod engine;
+mod error;
+mod home;
+mod member;
+mod ready;
+mod settings;
+mod supervise;
+
+pub use checks::{PORTS, most_members};
+pub use cluster::{Cluster, CommandLock};
+pub use engine::Engine;
+pub use error::LocalError;
+pub use home::Home;
+pub use member::{MemberState, MemberStatus};
+pub use ready::{Ready, wait_until_ready};
+pub use settings::Settings;
+pub use supervise::supervise;

@@ -1,1 +1,26 @@
-//! TODO
+//! Development only: real servers of several engines and versions, for tests and benches.
+//!
+//! Everything listens on loopback, in directories that go away, and ends with the test process however that ends.
+//! What cannot be done makes the test fail by panicking.
+#![expect(clippy::panic, clippy::missing_panics_doc, reason = "development only: tests fail by panicking")]
+
+mod builder;
+mod call;
+mod certificates;
+mod client;
+mod engine;
+mod ports;
+mod process;
+mod server;
+mod servers;
+mod skipped;
+mod wait;
+
+pub use builder::Builder;
+pub use certificates::{CertificateFiles, Certificates};
+pub use engine::{ENGINES, Engine, any_engine, each_engine, engine, engines};
+pub use ports::{Ports, free_ports};
+pub use process::Process;
+pub use server::Server;
+pub use servers::Servers;
+pub use wait::wait_until;

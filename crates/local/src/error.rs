@@ -1,0 +1,179 @@
+//! What can go wrong with a cluster on this machine.
+
+use agent::{file::FileError, lock::LockError};
+use std::{io, path::PathBuf};
+
+/// What can go wrong with a cluster on this machine; each reads as one sentence.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// A name that cannot be a directory's.
+    #[error("{0:?} is not a name for a cluster: letters, digits, - and _, at most 40")]
+    Name(String),
+    /// Neither `TRIBUNE_HOME` nor `HOME` says where clusters live.
+    #[error("there is no place for clusters: neither TRIBUNE_HOME nor HOME is set")]
+    NoHome,
+    /// There is no such cluster.
+    #[error("there is no cluster {name}")]
+    NoCluster {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        others: Vec<String>,
+    },
+    /// There is no such member.
+    #[error("cluster {name} has no member with port {port}")]
+    NoMember {
+        /// The cluster.
+        name: String,
+        /// The port.
+        port: u16,
+        /// The ports that there are.
+        others: Vec<u16>,
+    },
+    /// Another command works on the cluster.
+    #[error("another command, process {pid}, works on cluster {name}")]
+    Busy {
+        /// The cluster.
+        name: String,
+        /// The other command.
+        pid: i32,
+    },
+    /// A port or its cluster bus port is not free.
+    #[error("port {port} is taken{}", bus_of.map_or_else(String::new, |of| format!(": the cluster bus port of {of}")))]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// Of a bus port: the client port that it belongs to.
+        bus_of: Option<u16>,
+    },
+    /// Ports outside of what a cluster bus port can be added to.
+    #[error("{count} members from port {first} on do not fit: ports go from 1024 to 55535, their bus ports lie 10000 above")]
+    PortRange {
+        /// The first port.
+        first: u16,
+        /// How many members.
+        count: usize,
+    },
+    /// The disk has not enough room.
+    #[error("the disk under {} has {free} MB left and {needed} MB are needed", directory.display())]
+    DiskFull {
+        /// The directory.
+        directory: PathBuf,
+        /// What is left, MB.
+        free: u64,
+        /// What is needed, MB.
+        needed: u64,
+    },
+    /// A file or directory cannot be written or read.
+    #[error("{} cannot be used: {source}", path.display())]
+    Directory {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No server on this machine.
+    #[error("there is no {wanted} on this machine")]
+    NoEngine {
+        /// What was looked for.
+        wanted: String,
+    },
+    /// A program that is no server, or one that is too old.
+    #[error("{} cannot run a cluster: {reason}", program.display())]
+    BadEngine {
+        /// The program.
+        program: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A server ended instead of serving.
+    #[error("the server on port {port} {exit}")]
+    ServerEnded {
+        /// Its port.
+        port: u16,
+        /// How it ended.
+        exit: String,
+        /// Its last words.
+        last_words: Vec<String>,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// A server runs and does not answer.
+    #[error("the server on port {port} does not answer after {seconds} s: {reason}")]
+    NotReady {
+        /// Its port.
+        port: u16,
+        /// How long it was waited for.
+        seconds: u64,
+        /// What the last try gave.
+        reason: String,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// The supervisor did not start.
+    #[error("the supervisor of cluster {name} ended at once: {reason}")]
+    Supervisor {
+        /// The cluster.
+        name: String,
+        /// Its last words.
+        reason: String,
+    },
+    /// Processes of the cluster did not end.
+    #[error("process {pid} of cluster {name} does not end")]
+    DoesNotEnd {
+        /// The cluster.
+        name: String,
+        /// The process.
+        pid: i32,
+    },
+    /// A lock cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file of ours cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The system did not give what an event loop needs.
+    #[error("this process cannot start its event loop: {0}")]
+    EventLoop(#[source] io::Error),
+}
+
+impl LocalError {
+    /// What was seen, where that helps.
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::ServerEnded { last_words, .. } if !last_words.is_empty() => Some(last_words.join("\n       ")),
+            _ => None,
+        }
+    }
+
+    /// What the user can type or do next.
+    pub fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::NoHome => "set TRIBUNE_HOME to a directory that can be written".to_owned(),
+            Self::NoCluster { others, name } if others.is_empty() => {
+                format!("tribune local up --name {name}")
+            }
+            Self::NoCluster { others, .. } => format!("those that there are: --name {}", others.join(", --name ")),
+            Self::NoMember { others, .. } => {
+                let ports: Vec<String> = others.iter().map(u16::to_string).collect();
+                format!("its members: {}", ports.join(" "))
+            }
+            Self::Busy { .. } => "wait until it has ended, then repeat".to_owned(),
+            Self::PortTaken { port, .. } => {
+                format!("other ports: --port N; who has this one: ss -ltnp sport = :{port}")
+            }
+            Self::PortRange { .. } => "another first port: --port N".to_owned(),
+            Self::DiskFull { .. } => "make room, or set TRIBUNE_HOME to a directory on another disk".to_owned(),
+            Self::Directory { .. } => "set TRIBUNE_HOME to a directory that can be written".to_owned(),
+            Self::NoEngine { .. } => {
+                "install one: apt-get install redis-server (or valkey-server), or make engines; or say where one is: \
+                 --engine PATH"
+                    .to_owned()
+            }
+            Self::BadEngine { .. } => "another one: --engine NAME or --engine PATH; 7.0 or newer".to_owned(),
+            Self::ServerEnded { log, .. } | Self::NotReady { log, .. } => format!("its log: {}", log.display()),
+            _ => return None,
+        })
+    }
+}

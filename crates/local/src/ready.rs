@@ -1,0 +1,64 @@
+//! Waiting for servers to answer.
+
+use crate::{Cluster, LocalError, MemberState};
+use futures_util::future::try_join_all;
+use operations::{observe::{Answer, dial_and_ask}, port::{Dialer, Trouble}};
+use std::time::{Duration, Instant};
+use topology::{Host, NodeAddr};
+
+/// Time between two tries.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// How to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// How long at most.
+    pub patience: Duration,
+    /// Whether a server that ended once is worth waiting for: it is when it was well before.
+    pub forgiving: bool,
+}
+
+/// Waits until every member answers, all at the same time; in the order of the ports.
+///
+/// # Errors
+/// When a server ends instead (unless forgiving), or does not answer in time.
+pub async fn wait_until_ready(
+    cluster: &Cluster,
+    ports: &[u16],
+    dialer: &dyn Dialer,
+    ready: Ready,
+) -> Result<Vec<(NodeAddr, Answer)>, LocalError> {
+    try_join_all(ports.iter().map(|port| one(cluster, *port, dialer, ready))).await
+}
+
+async fn one(cluster: &Cluster, port: u16, dialer: &dyn Dialer, ready: Ready) -> Result<(NodeAddr, Answer), LocalError> {
+    let address = NodeAddr::new(Host::Ip(std::net::Ipv4Addr::LOCALHOST.into()), port);
+    let begin = Instant::now();
+    loop {
+        let status = cluster.member(port)?;
+        let trouble = match dial_and_ask(dialer, &address).await {
+            // Whoever else listens there is not our server.
+            Ok(answer) if status.server_pid.is_some() => return Ok((address, answer)),
+            Ok(_) => Trouble::Protocol("another program listens there".to_owned()),
+            Err(error) => error.trouble,
+        };
+        let hopeless = status.state == MemberState::CrashLoop || (!ready.forgiving && status.last_exit.is_some());
+        if hopeless {
+            return Err(LocalError::ServerEnded {
+                port,
+                exit: status.last_exit.unwrap_or_else(|| "ends again and again".to_owned()),
+                last_words: status.last_words,
+                log: status.log,
+            });
+        }
+        if begin.elapsed() >= ready.patience {
+            return Err(LocalError::NotReady {
+                port,
+                seconds: begin.elapsed().as_secs(),
+                reason: trouble.to_string(),
+                log: status.log,
+            });
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
