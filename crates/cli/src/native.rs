@@ -3,7 +3,7 @@
 mod check;
 mod create;
 mod info;
-//TMP mod local;
+mod local;
 mod plan_text;
 mod status;
 mod units;
@@ -39,6 +39,9 @@ enum Command {
     Info(info::InfoArgs),
     /// Show a cluster on one screen, problems first
     Status(status::StatusArgs),
+    /// Clusters of processes on this machine
+    #[command(subcommand)]
+    Local(local::LocalCommand),
 }
 
 /// The cluster that a command is about: any of its nodes.
@@ -63,6 +66,7 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Check(arguments) => block_on(check::run(&arguments, printer)),
         Command::Info(arguments) => block_on(info::run(&arguments, printer)),
         Command::Status(arguments) => block_on(status::run(&arguments, printer)),
+        Command::Local(command) => local::run(&command, printer),
     };
     match outcome {
         // Whoever stopped reading has what they wanted.

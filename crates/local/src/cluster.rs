@@ -213,6 +213,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// Removes the directories of all members, left behind by a command that was killed. Nothing may run in them any more.
+    pub fn clear_members(&self) -> Result<(), LocalError> {
+        match fs::remove_dir_all(self.members_directory()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Removes the cluster's directory with all its data. Nothing of it may run any more.
     pub fn delete(&self) -> Result<(), LocalError> {
         match fs::remove_dir_all(&self.directory) {

@@ -53,7 +53,9 @@ impl Engine {
         command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let output = match timeout(PATIENCE, command.output()).await {
             Ok(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Err(bad("there is no such file".into())),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(bad("there is no such file".into()));
+            }
             Ok(Err(error)) => return Err(bad(error.to_string())),
             Err(_) => return Err(bad("it does not tell its version within 5 s".into())),
         };
@@ -93,18 +95,28 @@ fn candidates(wanted: Option<&str>) -> Vec<PathBuf> {
         None => &["valkey", "redis"],
         Some("redis" | "redis-server") => &["redis"],
         Some("valkey" | "valkey-server") => &["valkey"],
-        Some(name) => return cache().map(|cache| cache.join(name)).and_then(|engine| server_in(&engine)).into_iter().collect(),
+        Some(name) => {
+            return cache().map(|cache| cache.join(name)).and_then(|engine| server_in(&engine)).into_iter().collect();
+        }
     };
     let mut found: Vec<PathBuf> = products.iter().filter_map(|product| in_path(&format!("{product}-server"))).collect();
-    found.extend(cached().into_iter().filter(|(name, _)| {
-        products.iter().any(|product| name.strip_prefix(product).is_some_and(|rest| rest.starts_with('-')))
-    }).map(|(_, program)| program));
+    found.extend(
+        cached()
+            .into_iter()
+            .filter(|(name, _)| {
+                products.iter().any(|product| name.strip_prefix(product).is_some_and(|rest| rest.starts_with('-')))
+            })
+            .map(|(_, program)| program),
+    );
     found
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).filter(|directory| directory.is_absolute()).map(|directory| directory.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
 }
 
 /// The cache that `make engines` fills.
@@ -119,9 +131,8 @@ fn cache() -> Option<PathBuf> {
 /// The engines of the cache by name, the newest version first.
 fn cached() -> Vec<(String, PathBuf)> {
     let entries = cache().and_then(|cache| fs::read_dir(cache).ok()).into_iter().flatten().flatten();
-    let mut found: Vec<(String, PathBuf)> = entries
-        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, server_in(&entry.path())?)))
-        .collect();
+    let mut found: Vec<(String, PathBuf)> =
+        entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, server_in(&entry.path())?))).collect();
     let version = |name: &str| release(name.rsplit('-').next().unwrap_or_default());
     found.sort_by_key(|(name, _)| std::cmp::Reverse((version(name), name.clone())));
     found

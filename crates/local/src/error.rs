@@ -48,7 +48,9 @@ pub enum LocalError {
         bus_of: Option<u16>,
     },
     /// Ports outside of what a cluster bus port can be added to.
-    #[error("{count} members from port {first} on do not fit: ports go from 1024 to 55535, their bus ports lie 10000 above")]
+    #[error(
+        "{count} members from port {first} on do not fit: ports go from 1024 to 55535, their bus ports lie 10000 above"
+    )]
     PortRange {
         /// The first port.
         first: u16,
@@ -150,7 +152,6 @@ impl LocalError {
     /// What the user can type or do next.
     pub fn advice(&self) -> Option<String> {
         Some(match self {
-            Self::NoHome => "set TRIBUNE_HOME to a directory that can be written".to_owned(),
             Self::NoCluster { others, name } if others.is_empty() => {
                 format!("tribune local up --name {name}")
             }
@@ -165,7 +166,7 @@ impl LocalError {
             }
             Self::PortRange { .. } => "another first port: --port N".to_owned(),
             Self::DiskFull { .. } => "make room, or set TRIBUNE_HOME to a directory on another disk".to_owned(),
-            Self::Directory { .. } => "set TRIBUNE_HOME to a directory that can be written".to_owned(),
+            Self::NoHome | Self::Directory { .. } => "set TRIBUNE_HOME to a directory that can be written".to_owned(),
             Self::NoEngine { .. } => {
                 "install one: apt-get install redis-server (or valkey-server), or make engines; or say where one is: \
                  --engine PATH"

@@ -2,7 +2,10 @@
 
 use crate::{Cluster, LocalError, MemberState};
 use futures_util::future::try_join_all;
-use operations::{observe::{Answer, dial_and_ask}, port::{Dialer, Trouble}};
+use operations::{
+    observe::{Answer, dial_and_ask},
+    port::{Dialer, Trouble},
+};
 use std::time::{Duration, Instant};
 use topology::{Host, NodeAddr};
 
@@ -31,7 +34,12 @@ pub async fn wait_until_ready(
     try_join_all(ports.iter().map(|port| one(cluster, *port, dialer, ready))).await
 }
 
-async fn one(cluster: &Cluster, port: u16, dialer: &dyn Dialer, ready: Ready) -> Result<(NodeAddr, Answer), LocalError> {
+async fn one(
+    cluster: &Cluster,
+    port: u16,
+    dialer: &dyn Dialer,
+    ready: Ready,
+) -> Result<(NodeAddr, Answer), LocalError> {
     let address = NodeAddr::new(Host::Ip(std::net::Ipv4Addr::LOCALHOST.into()), port);
     let begin = Instant::now();
     loop {

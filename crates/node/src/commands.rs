@@ -38,6 +38,7 @@ pub(crate) fn render(command: &Command) -> Option<Cmd> {
         }
         Command::Replicate(primary) => with(words(&["CLUSTER", "REPLICATE"]), primary.to_string()),
         Command::GiveUpSlots(_) => words(&["CLUSTER", "FLUSHSLOTS"]),
+        Command::Forget(proof) => with(words(&["CLUSTER", "FORGET"]), proof.id().to_string()),
         Command::ResetHard(_) => words(&["CLUSTER", "RESET", "HARD"]),
         _ => return None,
     })

@@ -3,7 +3,7 @@
 mod command;
 mod error;
 
-pub use command::{Command, NotEmpty, NothingToLose};
+pub use command::{Command, NotEmpty, NothingToLose, OwnsNothing};
 pub use error::{NodeError, TlsTrouble, Trouble};
 
 use futures_util::future::BoxFuture;

@@ -117,6 +117,7 @@ impl<'a> Runner<'a> {
             Action::Replicate { replica, primary } => self.replicate(replica, primary).await,
             Action::GiveUpSlots { node } => self.give_up_slots(node).await,
             Action::Reset { node } => self.reset(node).await,
+            Action::Forget { node, by } => self.forget(node, by).await,
             Action::Meet { nodes } => self.meet(nodes).await,
             Action::AwaitAgreement { nodes } => self.await_agreement(nodes).await,
             Action::AwaitService { nodes } => self.await_all(nodes, together::not_serving).await,

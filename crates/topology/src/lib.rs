@@ -8,6 +8,7 @@ mod cluster_info;
 mod cluster_view;
 pub mod create;
 pub mod findings;
+pub mod membership;
 mod node_entry;
 mod node_id;
 mod node_view;

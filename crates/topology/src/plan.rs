@@ -106,6 +106,13 @@ pub enum Action {
         /// The node.
         node: NodeRef,
     },
+    /// Let all these nodes forget one that owns nothing any more.
+    Forget {
+        /// The node to forget.
+        node: NodeRef,
+        /// Those that are to forget it.
+        by: Vec<NodeRef>,
+    },
 }
 
 /// A shard as it will be.

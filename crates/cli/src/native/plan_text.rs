@@ -44,6 +44,7 @@ fn stage(steps: &[&Step]) -> String {
         Action::AwaitReplicas { .. } => "wait until all replicas have their data".to_owned(),
         Action::GiveUpSlots { .. } => format!("take the slots of {}", units::count(steps.len(), "empty node")),
         Action::Reset { .. } => format!("make {} forget the cluster", units::count(steps.len(), "empty node")),
+        Action::Forget { node, by } => format!("let {} forget {}", units::count(by.len(), "node"), node.address),
         other => format!("{other:?}"),
     }
 }

@@ -1,7 +1,10 @@
 //! The commands that operations send, as data.
 
 use std::net::IpAddr;
-use topology::{NodeId, Slot, SlotSet};
+use topology::{
+    ClusterView, NodeId, Slot, SlotSet,
+    membership::{MembershipRefusal, owns_nothing},
+};
 
 /// A command to one server. What could destroy data takes a proof that there is none.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +47,8 @@ pub enum Command {
     Replicate(NodeId),
     /// `CLUSTER FLUSHSLOTS`: give up all slots, on a node without keys.
     GiveUpSlots(NothingToLose),
+    /// `CLUSTER FORGET`: for 60 s the node is not taken back when others tell of it.
+    Forget(OwnsNothing),
     /// `CLUSTER RESET HARD`: forget the cluster and become as new, on a node without slots and keys.
     ResetHard(NothingToLose),
 }
@@ -74,5 +79,26 @@ impl NothingToLose {
             Some((&database, &keys)) => Err(NotEmpty { database, keys }),
             None => Ok(Self(())),
         }
+    }
+}
+
+/// Proof that a node owns no slot and that no live replica references it, by the word of a majority of primaries.
+///
+/// The proof is as fresh as the view it was made from: make it just before use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnsNothing(NodeId);
+
+impl OwnsNothing {
+    /// The proof, from a fresh look at the cluster.
+    ///
+    /// # Errors
+    /// Says what the node still owns, or why that is not sure.
+    pub fn by(view: &ClusterView, id: NodeId) -> Result<Self, MembershipRefusal> {
+        owns_nothing(view, id).map(|()| Self(id))
+    }
+
+    /// The node.
+    pub const fn id(&self) -> NodeId {
+        self.0
     }
 }

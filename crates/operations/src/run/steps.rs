@@ -76,7 +76,7 @@ fn changed(node: &NodeRef, change: impl Into<String>) -> RunError {
 }
 
 /// Sends one command and takes a refusal as an error.
-async fn command(link: &dyn NodeLink, command: Command) -> Result<(), RunError> {
+pub(super) async fn command(link: &dyn NodeLink, command: Command) -> Result<(), RunError> {
     match link.send(vec![command]).await?.pop() {
         Some(Reply::Error(line)) => Err(NodeError::new(link.address().clone(), Trouble::from_refusal(&line)).into()),
         _ => Ok(()),

@@ -1,9 +1,9 @@
 //! Steps that take all nodes: getting to know each other, agreeing, serving.
 
-use super::{Progress, RunError, Runner};
+use super::{Progress, RunError, Runner, steps::command};
 use crate::{
     observe::ask,
-    port::{Command, NodeLink},
+    port::{Command, NodeLink, OwnsNothing},
 };
 use futures_util::future::try_join_all;
 use std::{
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
-use topology::{Flag, NodeAddr, NodeView, plan::NodeRef};
+use topology::{ClusterView, Flag, NodeAddr, NodeView, ObservedNode, plan::NodeRef};
 
 /// Shortest time between two looks at all nodes.
 const LOOK: Duration = Duration::from_millis(10);
@@ -54,6 +54,25 @@ impl Runner<'_> {
             })
         })
         .await
+    }
+
+    /// Lets all these nodes forget one, with the proof made from what all of them say now.
+    pub(super) async fn forget(&self, node: &NodeRef, by: &[NodeRef]) -> Result<(), RunError> {
+        let look = self.look(by).await?;
+        let view = ClusterView {
+            nodes: look
+                .iter()
+                .map(|(by, said)| ObservedNode { address: by.address.clone(), id: Some(by.id), said: Ok(said.clone()) })
+                .collect(),
+        };
+        let proof = OwnsNothing::by(&view, node.id)
+            .map_err(|refusal| RunError::Changed { address: node.address.clone(), change: refusal.to_string() })?;
+        let knows = look.iter().filter(|(_, said)| said.entry(node.id).is_some());
+        let forget = |(by, _): &(NodeRef, NodeView)| {
+            let (by, proof) = (by.clone(), proof.clone());
+            async move { command(self.link(&by)?, Command::Forget(proof)).await }
+        };
+        try_join_all(knows.map(forget)).await.map(drop)
     }
 
     /// Looks until nothing is missing any more.

@@ -1,0 +1,101 @@
+//! `tribune local`: clusters of processes on this machine.
+
+mod faults;
+mod logs;
+mod membership;
+mod status;
+mod stop;
+mod up;
+
+use crate::{
+    block_on,
+    failure::{ExitStatus, Failure},
+    printer::Printer,
+};
+use clap::{Args, Subcommand};
+use local::{Cluster, Home, LocalError};
+use node::{ConnectOptions, Connector};
+use topology::{Host, NodeAddr};
+
+/// What to do with a cluster of this machine.
+#[derive(Subcommand)]
+pub(crate) enum LocalCommand {
+    /// Make a cluster, or bring one back with its data
+    Up(up::UpArgs),
+    /// Stop a cluster; its data stays unless --remove
+    Down(stop::DownArgs),
+    /// Show a cluster with its processes
+    Status(status::StatusArgs),
+    /// Show what the servers logged
+    Logs(logs::LogsArgs),
+    /// Kill servers; their agents start them again
+    Kill(faults::KillArgs),
+    /// Stop servers without ending them: they accept and never answer
+    Pause(faults::PauseArgs),
+    /// Let paused servers go on
+    Resume(faults::ResumeArgs),
+    /// Start a new server and let it join
+    Add(membership::AddArgs),
+    /// Take a server out of the cluster and remove it with its data
+    Remove(membership::RemoveArgs),
+    /// List the clusters of this machine
+    List,
+}
+
+/// Which cluster.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Name {
+    /// The cluster's name
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    name: String,
+}
+
+/// Runs `tribune local …`.
+pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+    match command {
+        LocalCommand::Up(arguments) => block_on(up::run(arguments, printer)),
+        LocalCommand::Down(arguments) => stop::run(arguments, printer),
+        LocalCommand::Status(arguments) => block_on(status::run(arguments, printer)),
+        LocalCommand::Logs(arguments) => logs::run(arguments),
+        LocalCommand::Kill(arguments) => faults::kill(arguments, printer),
+        LocalCommand::Pause(arguments) => faults::pause(arguments, printer),
+        LocalCommand::Resume(arguments) => faults::resume(arguments, printer),
+        LocalCommand::Add(arguments) => block_on(membership::add(arguments, printer)),
+        LocalCommand::Remove(arguments) => block_on(membership::remove(arguments, printer)),
+        LocalCommand::List => status::list(printer),
+    }
+}
+
+impl Name {
+    /// The cluster, which must exist.
+    fn existing(&self) -> Result<Cluster, Failure> {
+        Ok(Home::of_user()?.existing(&self.name)?)
+    }
+
+    /// The words that name this cluster again in another command.
+    fn again(&self) -> String {
+        if self.name == "main" { String::new() } else { format!(" --name {}", self.name) }
+    }
+}
+
+/// Servers of this machine have neither password nor TLS: they listen on loopback alone.
+fn connector() -> Result<Connector, Failure> {
+    Connector::new(ConnectOptions::default()).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Where the member with this port listens.
+fn address(port: u16) -> NodeAddr {
+    NodeAddr::new(Host::Ip(std::net::Ipv4Addr::LOCALHOST.into()), port)
+}
+
+/// The program as it was called, so that what is printed can be typed.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    if called.contains('/') { called } else { "tribune".to_owned() }
+}
+
+impl From<LocalError> for Failure {
+    fn from(error: LocalError) -> Self {
+        Self { why: error.why(), advice: error.advice(), ..Self::new(error.to_string()) }
+    }
+}

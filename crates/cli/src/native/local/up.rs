@@ -1,0 +1,243 @@
+//! `tribune local up`
+
+use super::{Name, address, connector, program, status};
+use crate::{
+    failure::{ExitStatus, Failure},
+    native::{create, units},
+    printer::{GREEN, Printer},
+};
+use clap::Args;
+use local::{Cluster, Engine, Home, MemberState, Ready, Settings, wait_until_ready};
+use node::Connector;
+use operations::{
+    observe::{Answer, look},
+    run::Patience,
+};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+use topology::{
+    create::{NewNode, Shards, plan},
+    report::ClusterReport,
+};
+
+/// How long servers may take to answer, and the cluster to be healthy: old data is read from disk first.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Where the first cluster's ports begin; those of others begin at the next free hundred.
+const FIRST_PORT: u16 = 7000;
+
+/// Make a cluster of real servers on this machine, or bring one back with its data.
+#[derive(Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    name: Name,
+    /// Primaries [default: 3]
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+    /// Replicas of each primary [default: 1]
+    #[arg(long, value_name = "N")]
+    replicas: Option<usize>,
+    /// The server: redis, valkey, a name from the cache such as valkey-9.1, or a path [default: what this machine has]
+    #[arg(long, value_name = "NAME|PATH")]
+    engine: Option<String>,
+    /// First port; bus ports lie 10000 above [default: 7000, or the next free hundred]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+}
+
+pub(crate) async fn run(arguments: &UpArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+    let home = Home::of_user()?;
+    let cluster = home.cluster(&arguments.name.name)?;
+    let fresh = !cluster.exists();
+    let lock = cluster.lock()?;
+    let outcome = tokio::select! {
+        outcome = bring_up(arguments, &home, &cluster, printer) => outcome,
+        _ = tokio::signal::ctrl_c() => {
+            Err(Failure::new("stopped before the cluster was up").status(ExitStatus::Stopped))
+        }
+    };
+    if let Err(failure) = outcome {
+        if fresh {
+            cluster.stop()?;
+            cluster.delete()?;
+        }
+        return Err(failure);
+    }
+    drop(lock);
+    let report = status::observe(&cluster).await?;
+    printer.out(&status::screen(&cluster, report.as_ref(), printer.width)?);
+    printer.out(&next(arguments, &cluster)?);
+    let healthy = report.is_some_and(|report| report.healthy);
+    let took = units::duration(printer.elapsed());
+    let state = if healthy { format!("{GREEN}up{GREEN:#}") } else { "up, not healthy".to_owned() };
+    printer.out(&format!("{state}: cluster {}    {took}\n", cluster.name()));
+    Ok(if healthy { ExitStatus::Done } else { ExitStatus::NotDone })
+}
+
+async fn bring_up(arguments: &UpArgs, home: &Home, cluster: &Cluster, printer: &mut Printer) -> Result<(), Failure> {
+    let settings = if cluster.exists() {
+        let settings = cluster.settings()?;
+        refuse_change(arguments, cluster, &settings)?;
+        settings
+    } else {
+        let engine = Engine::find(arguments.engine.as_deref()).await?;
+        Settings::new(engine, arguments.shards.unwrap_or(3), arguments.replicas.unwrap_or(1))
+    };
+    let connector = connector()?;
+    if settings.formed {
+        come_back(cluster, &connector, printer).await
+    } else {
+        make(arguments, home, cluster, settings, &connector, printer).await
+    }
+}
+
+/// An existing cluster keeps its shape: words that ask for another one are refused rather than ignored.
+fn refuse_change(arguments: &UpArgs, cluster: &Cluster, settings: &Settings) -> Result<(), Failure> {
+    let first = cluster.ports()?.first().copied();
+    let differs = arguments.shards.is_some_and(|shards| shards != settings.shards)
+        || arguments.replicas.is_some_and(|replicas| replicas != settings.replicas)
+        || arguments.port.is_some_and(|port| first.is_some_and(|first| first != port));
+    let engine = &settings.engine;
+    let other_engine = arguments.engine.as_deref().is_some_and(|wanted| {
+        let own = format!("{}-{}", engine.product, engine.version);
+        wanted != engine.product
+            && !own.starts_with(wanted)
+            && !engine.program.starts_with(wanted)
+            && !engine.program.to_string_lossy().contains(&format!("/{wanted}/"))
+    });
+    if !differs && !other_engine {
+        return Ok(());
+    }
+    let program = program();
+    let again = arguments.name.again();
+    Err(Failure::new(format!(
+        "cluster {} exists with {}, {} each, {} {}, from port {}",
+        cluster.name(),
+        units::count(settings.shards, "shard"),
+        units::count(settings.replicas, "replica"),
+        engine.product,
+        engine.version,
+        first.unwrap_or_default(),
+    ))
+    .because("what was asked for is another shape, and nothing was changed")
+    .advice(format!(
+        "as it is: {program} local up{again}\n       another one beside it: {program} local up --name OTHER …\n       \
+         without its data anew: {program} local down{again} --remove"
+    )))
+}
+
+/// A new cluster, or one whose making was interrupted.
+async fn make(
+    arguments: &UpArgs,
+    home: &Home,
+    cluster: &Cluster,
+    mut settings: Settings,
+    connector: &Connector,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
+    let (shards, replicas) = (settings.shards, settings.replicas);
+    let count = shards.saturating_mul(replicas.saturating_add(1));
+    if shards == 0 {
+        return Err(Failure::new("a cluster has at least 1 shard").status(ExitStatus::WrongWords));
+    }
+    let mut ports = cluster.ports()?;
+    if ports.len() != count {
+        // Nothing was ever kept in a cluster that was not made to its end.
+        cluster.stop()?;
+        cluster.clear_members()?;
+        let first = first_port(arguments, home, cluster, count)?;
+        ports = cluster.write_members(first, count, &settings.engine)?;
+    }
+    cluster.keep(&settings)?;
+    printer.progress("starting servers");
+    cluster.start().await?;
+    let ready = Ready { patience: PATIENCE, forgiving: false };
+    let answers = wait_until_ready(cluster, &ports, connector, ready).await?;
+    let mut links = BTreeMap::new();
+    let mut nodes = Vec::new();
+    for (address, Answer { link, view }) in answers {
+        links.insert(view.myself.id, link);
+        nodes.push(NewNode { address, zone: None, view });
+    }
+    let plan = plan(&nodes, replicas, Shards::Exactly(shards))?;
+    create::carry_out(&plan, links, Patience { agreement: PATIENCE, service: PATIENCE }, printer).await?;
+    settings.formed = true;
+    Ok(cluster.keep(&settings)?)
+}
+
+/// Where the ports begin: as asked for, else the first hundred that no other cluster of this machine uses.
+fn first_port(arguments: &UpArgs, home: &Home, cluster: &Cluster, count: usize) -> Result<u16, Failure> {
+    if let Some(port) = arguments.port {
+        return Ok(port);
+    }
+    let others = home.ports_of_others(cluster.name())?;
+    let count = u16::try_from(count).unwrap_or(u16::MAX);
+    let free = |first: &u16| !others.iter().any(|port| (*first..first.saturating_add(count)).contains(port));
+    Ok((FIRST_PORT..10000).step_by(100).find(free).unwrap_or(FIRST_PORT))
+}
+
+/// A cluster that was made before: its members find each other by what they kept.
+async fn come_back(cluster: &Cluster, connector: &Connector, printer: &mut Printer) -> Result<(), Failure> {
+    cluster.start().await?;
+    for member in cluster.members()?.iter().filter(|member| member.state == MemberState::CrashLoop) {
+        cluster.start_now(member.port)?;
+    }
+    let members = cluster.members()?;
+    let paused: Vec<u16> =
+        members.iter().filter(|member| member.state == MemberState::Paused).map(|member| member.port).collect();
+    let ports: Vec<u16> = members.iter().map(|member| member.port).filter(|port| !paused.contains(port)).collect();
+    printer.progress("waiting for servers to answer");
+    wait_until_ready(cluster, &ports, connector, Ready { patience: PATIENCE, forgiving: true }).await?;
+    for port in &paused {
+        printer.note(&format!("{port} is paused: {} local resume {port}\n", program()));
+    }
+    if paused.is_empty() { healthy(&ports, connector, printer).await } else { Ok(()) }
+}
+
+/// Waits until nothing is wrong with the cluster any more.
+async fn healthy(ports: &[u16], connector: &Connector, printer: &mut Printer) -> Result<(), Failure> {
+    let addresses: Vec<_> = ports.iter().map(|port| address(*port)).collect();
+    let begin = Instant::now();
+    loop {
+        let report = ClusterReport::new(&look(connector, &addresses).await?.view);
+        if report.healthy {
+            return Ok(());
+        }
+        let first = report.findings.first();
+        if begin.elapsed() > PATIENCE {
+            let what = first.map_or_else(|| "the cluster is not healthy".to_owned(), |finding| finding.what.clone());
+            return Err(Failure {
+                why: first.and_then(|finding| finding.why.clone()),
+                advice: first.and_then(|finding| finding.remedy.clone()),
+                ..Failure::new(format!("all servers run, but after {} s {what}", PATIENCE.as_secs()))
+            });
+        }
+        printer.progress(&first.map_or_else(String::new, |finding| format!("waiting: {}", finding.what)));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// How to connect, where the logs are, what to try.
+fn next(arguments: &UpArgs, cluster: &Cluster) -> Result<String, Failure> {
+    let ports = cluster.ports()?;
+    let first = ports.first().copied().unwrap_or_default();
+    let (program, again) = (program(), arguments.name.again());
+    let client = client(&cluster.settings()?.engine);
+    Ok(format!(
+        "\n  connect  {client} -c -p {first}\n  seeds    {}\n  logs     {program} local logs{again}    {}\n  try      \
+         {program} local kill {first}{again}    a replica takes over, the server comes back\n           {program} local \
+         status{again}\n           {program} check 127.0.0.1:{first}\n\n",
+        cluster.seeds()?.join(","),
+        cluster.directory().display(),
+    ))
+}
+
+/// The command line client that belongs to a server.
+fn client(engine: &Engine) -> String {
+    let name = format!("{}-cli", engine.product);
+    match engine.program.parent().map(|directory| directory.join(&name)) {
+        Some(beside) if beside.is_file() && !beside.starts_with("/usr") => beside.display().to_string(),
+        _ => name,
+    }
+}
