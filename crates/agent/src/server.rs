@@ -53,7 +53,7 @@ impl Server {
             logs::open(&path, logs::SERVER_LOG).and_then(|log| Ok((log.metadata()?.len(), log.try_clone()?, log)));
         let (log_from, errors, output) = log.map_err(|source| StartError::Log { path, source })?;
         let mut command = Command::new(exec_program);
-        command.arg("exec-server").arg(directory.server_lock()).arg(std::process::id().to_string());
+        command.arg0("tribune").arg("exec-server").arg(directory.server_lock()).arg(std::process::id().to_string());
         command.arg("--").arg(&member.program).args(&member.arguments);
         command.current_dir(directory.data()).stdin(Stdio::null()).stdout(output).stderr(errors);
         for secret in SECRET_VARIABLES {

@@ -159,7 +159,7 @@ impl Cluster {
         let log = log.map_err(|error| self.unusable(error))?;
         let errors = log.try_clone().map_err(|error| self.unusable(error))?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg("local-supervisor").arg(&self.directory).current_dir("/");
+        command.arg0("tribune").arg("local-supervisor").arg(&self.directory).current_dir("/");
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         for secret in SECRET_VARIABLES {
             command.env_remove(secret);

@@ -131,6 +131,7 @@ async fn stop_of(stopping: &mut watch::Receiver<bool>) {
 fn start(directory: &MemberDirectory) -> io::Result<Child> {
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.agent_log())?;
     Command::new("/proc/self/exe")
+        .arg0("tribune")
         .arg("agent")
         .arg(directory.path())
         .stdin(Stdio::null())

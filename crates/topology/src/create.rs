@@ -6,7 +6,7 @@ pub use refusal::CreateRefusal;
 
 use crate::{
     Flag, NodeAddr, NodeId, NodeView, Slot, SlotSet,
-    placement::{Candidate, Placement, place},
+    placement::{Against, Candidate, Placement, place},
     plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -253,53 +253,44 @@ fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, Crea
     Ok(steps)
 }
 
+/// Why the placement is as it is, and what it means.
 fn reasons(placement: &Placement, shards: usize, nodes: usize) -> Vec<String> {
     let quality = placement.quality;
+    let replicas = nodes - shards;
     let mut reasons = Vec::new();
-    let beside = quality.replicas_on_host_of_primary;
-    if nodes > shards {
-        reasons.push(match (beside.here, beside.is_best()) {
-            (0, _) => "no replica is on the host of its primary".to_owned(),
-            (here, true) => format!(
-                "{} on the host of its primary: no placement of these nodes avoids it",
-                counted(here, "replica")
-            ),
-            (here, false) => {
-                format!(
-                    "{} on the host of its primary, at most {} more than the least possible",
-                    counted(here, "replica"),
-                    here - beside.bound
-                )
-            }
-        });
-    }
-    let zones = quality.replicas_in_zone_of_primary;
-    if nodes > shards && zones.here != nodes - shards {
-        reasons.push(match (zones.here, zones.is_best()) {
-            (0, _) => "no replica is in the zone of its primary".to_owned(),
-            (here, true) => format!(
-                "{} in the zone of its primary: no placement of these nodes avoids it",
-                counted(here, "replica")
-            ),
-            (here, false) => {
-                format!(
-                    "{} in the zone of its primary, at most {} more than the least possible",
-                    counted(here, "replica"),
-                    here - zones.bound
-                )
-            }
-        });
-    }
-    if shards < 3 {
-        reasons.push(format!(
-            "{} cannot elect a successor when one is lost: no automatic failover below 3",
-            if shards == 1 { "1 primary".to_owned() } else { "2 primaries".to_owned() }
-        ));
-    }
-    if nodes == shards {
+    if replicas > 0 {
+        reasons.push(beside_primary(quality.replicas_on_host_of_primary, replicas, "on the host"));
+        // Without zones every replica is in the zone of its primary, and nobody wants to read that.
+        if quality.replicas_in_zone_of_primary.here != replicas {
+            reasons.push(beside_primary(quality.replicas_in_zone_of_primary, replicas, "in the zone"));
+        }
+    } else {
         reasons.push("no replicas were asked for: a lost node loses its data".to_owned());
     }
+    match shards {
+        1 => reasons.push("1 primary cannot elect a successor when it is lost: no automatic failover below 3".to_owned()),
+        2 => {
+            reasons.push("2 primaries cannot elect a successor when one is lost: no automatic failover below 3".to_owned());
+        }
+        _ => {}
+    }
     reasons
+}
+
+/// How many replicas are where their primary is, and whether that can be avoided.
+fn beside_primary(against: Against, replicas: usize, place: &str) -> String {
+    let here = against.here;
+    let who = match here {
+        0 => return format!("no replica is {place} of its primary"),
+        1 => format!("1 replica is {place} of its primary"),
+        _ if here == replicas => format!("all {replicas} replicas are {place} of their primary"),
+        _ => format!("{here} replicas are {place} of their primary"),
+    };
+    if against.is_best() {
+        format!("{who}: no placement of these nodes avoids it")
+    } else {
+        format!("{who}, at most {} more than the least possible", here - against.bound)
+    }
 }
 
 fn counted(number: usize, thing: &str) -> String {

@@ -38,6 +38,7 @@ fn stage(steps: &[&Step]) -> String {
         }
         Action::SetEpoch { .. } => format!("give {} a config epoch each", units::count(steps.len(), "node")),
         Action::Meet { nodes } => format!("introduce all {} nodes to each other", nodes.len()),
+        Action::Replicate { .. } if steps.len() == 1 => "make 1 node follow its primary".to_owned(),
         Action::Replicate { .. } => format!("make {} follow their primary", units::count(steps.len(), "node")),
         Action::AwaitAgreement { .. } => "wait until all nodes agree".to_owned(),
         Action::AwaitService { .. } => "wait until all nodes serve".to_owned(),

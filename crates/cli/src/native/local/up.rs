@@ -226,7 +226,7 @@ fn next(arguments: &UpArgs, cluster: &Cluster) -> Result<String, Failure> {
     let client = client(&cluster.settings()?.engine);
     Ok(format!(
         "\n  connect  {client} -c -p {first}\n  seeds    {}\n  logs     {program} local logs{again}    {}\n  try      \
-         {program} local kill {first}{again}    a replica takes over, the server comes back\n           {program} local \
+         {program} local kill {first}{again}    its agent starts it again, with its data\n           {program} local \
          status{again}\n           {program} check 127.0.0.1:{first}\n\n",
         cluster.seeds()?.join(","),
         cluster.directory().display(),
