@@ -5,6 +5,8 @@ mod create;
 mod info;
 mod local;
 mod plan_text;
+#[cfg(test)]
+mod schema;
 mod status;
 mod units;
 

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const OLDEST: (u32, u32) = (7, 0);
 
 /// A server program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Engine {
     /// The program, an absolute path.
     pub program: PathBuf,

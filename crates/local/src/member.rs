@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::{fs, path::PathBuf};
 
 /// What a member is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemberState {
     /// Its server's process runs.
@@ -22,7 +22,7 @@ pub enum MemberState {
 }
 
 /// A member as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct MemberStatus {
     /// Its client port; its bus port lies 10000 above.
     pub port: u16,

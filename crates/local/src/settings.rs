@@ -4,7 +4,7 @@ use crate::Engine;
 use serde::{Deserialize, Serialize};
 
 /// What a cluster was asked to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Settings {
     /// The version of this form, 1.
     pub format: u32,

@@ -3,7 +3,7 @@
 mod faults;
 mod logs;
 mod membership;
-mod status;
+pub(crate) mod status;
 mod stop;
 mod up;
 

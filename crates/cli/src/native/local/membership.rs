@@ -67,7 +67,8 @@ pub(crate) async fn add(arguments: &AddArgs, printer: &mut Printer) -> Result<Ex
     match join(&cluster, port, role, printer).await {
         Ok(()) => Ok(ExitStatus::Done),
         Err(failure) => {
-            cluster.remove_member(port)?;
+            // Nothing of it stays: neither its data nor what the others have heard of it.
+            take_out(&cluster, port, printer).await?;
             Err(failure)
         }
     }
@@ -95,20 +96,22 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
     let _lock = cluster.lock()?;
     let port = arguments.port;
     cluster.member(port)?;
-    let Observation { view, links } = observe(&cluster).await?;
-    let node = view.nodes.iter().find(|node| node.address.same_endpoint(&address(port)));
-    if let Some(id) = node.and_then(|node| node.id) {
-        let plan = plan_leave(&view, id)?;
-        printer.out(&plan_text::text(&plan));
-        // It stops first: a node that runs would tell the others of itself again.
-        cluster.remove_member(port)?;
-        create::carry_out(&plan, links, Patience { agreement: PATIENCE, service: PATIENCE }, printer).await?;
-    } else {
-        cluster.remove_member(port)?;
-    }
+    take_out(&cluster, port, printer).await?;
     let took = units::duration(printer.elapsed());
     printer.out(&format!("{GREEN}done{GREEN:#}: the member on port {port} and its data are removed    {took}\n"));
     Ok(ExitStatus::Done)
+}
+
+/// Lets the cluster forget a member, and removes it.
+async fn take_out(cluster: &Cluster, port: u16, printer: &mut Printer) -> Result<(), Failure> {
+    let Observation { view, links } = observe_others(cluster, port).await?;
+    let node = view.nodes.iter().find(|node| node.address.same_endpoint(&address(port)));
+    let Some(id) = node.and_then(|node| node.id) else { return Ok(cluster.remove_member(port)?) };
+    let plan = plan_leave(&view, id)?;
+    printer.out(&plan_text::text(&plan));
+    // It stops first: a node that runs would tell the others of itself again.
+    cluster.remove_member(port)?;
+    create::carry_out(&plan, links, Patience { agreement: PATIENCE, service: PATIENCE }, printer).await
 }
 
 async fn observe(cluster: &Cluster) -> Result<Observation, Failure> {

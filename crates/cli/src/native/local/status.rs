@@ -23,8 +23,8 @@ pub(crate) struct StatusArgs {
 }
 
 /// What `local status --json` writes.
-#[derive(serde::Serialize)]
-struct LocalReport<'a> {
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(crate) struct LocalReport<'a> {
     /// The cluster's name.
     name: &'a str,
     /// Its directory.

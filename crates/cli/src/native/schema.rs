@@ -1,0 +1,35 @@
+//! The forms of `--json`, kept as files for those who read them.
+
+use super::{create::CreateReport, local::status::LocalReport};
+use schemars::{Schema, schema_for};
+use std::{fs, path::Path};
+use topology::{
+    plan::Plan,
+    report::{CheckReport, ClusterReport},
+};
+
+fn schemas() -> [(&'static str, Schema); 5] {
+    [
+        ("check", schema_for!(CheckReport)),
+        ("status", schema_for!(ClusterReport)),
+        ("create", schema_for!(CreateReport)),
+        ("local-status", schema_for!(LocalReport)),
+        ("plan", schema_for!(Plan)),
+    ]
+}
+
+/// `UPDATE_SCHEMAS=1 cargo test --package cli schema` writes the files anew.
+#[test]
+fn the_schema_files_say_what_the_program_writes() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema");
+    for (name, schema) in schemas() {
+        let file = directory.join(format!("{name}.json"));
+        let wanted = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(&file, &wanted).unwrap();
+        }
+        let found = fs::read_to_string(&file).unwrap_or_default();
+        assert!(found == wanted, "{} is stale: UPDATE_SCHEMAS=1 cargo test --package cli schema", file.display());
+    }
+}
