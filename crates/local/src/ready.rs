@@ -45,8 +45,10 @@ async fn one(
     loop {
         let status = cluster.member(port)?;
         let trouble = match dial_and_ask(dialer, &address).await {
-            // Whoever else listens there is not our server.
-            Ok(answer) if status.server_pid.is_some() => return Ok((address, answer)),
+            // Whoever else listens there is not our server, which is about to find its port taken.
+            Ok(answer) if status.server_pid.is_some() && answer.view.server.process_id == status.server_pid => {
+                return Ok((address, answer));
+            }
             Ok(_) => Trouble::Protocol("another program listens there".to_owned()),
             Err(error) => error.trouble,
         };

@@ -10,6 +10,7 @@ mod probe;
 mod tls;
 mod trouble;
 mod uri;
+mod witness;
 
 pub use connector::Connector;
 pub use options::{Authorities, ConnectOptions, Credentials, Family, OptionsError, TlsOptions, Verification};

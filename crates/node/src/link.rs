@@ -1,15 +1,18 @@
 //! An open connection to one server.
 
-use crate::{ConnectOptions, commands::render, probe, trouble};
+use crate::{
+    ConnectOptions,
+    commands::render,
+    probe,
+    witness::{Testimony, Witness},
+};
 use futures_util::future::BoxFuture;
 use operations::port::{Command, NodeError, NodeLink, TlsTrouble, Trouble};
-use redis::{
-    AsyncConnectionConfig, ErrorKind, Pipeline, ProtocolVersion, RedisConnectionInfo, Value, aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, Value, aio::MultiplexedConnection};
 use secrecy::ExposeSecret;
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -26,8 +29,7 @@ pub(crate) struct Link {
     tls: bool,
     read_timeout: Duration,
     connection: MultiplexedConnection,
-    /// Whether the server has answered anything yet: if not, it may speak another protocol.
-    answered: AtomicBool,
+    testimony: Arc<Testimony>,
     driver: JoinHandle<()>,
 }
 
@@ -46,15 +48,16 @@ impl Link {
         let info = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
         // The timeout is ours: theirs would cut a batch into commands.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let (stream, testimony) = Witness::new(stream);
         let opened = MultiplexedConnection::new_with_config(&info, stream, config).await;
-        let (connection, driver) = opened.map_err(|error| trouble::of_client(&error, ""))?;
+        let (connection, driver) = opened.map_err(|_| testimony.trouble())?;
         let link = Self {
             address,
             ip,
             tls,
             read_timeout: options.read_timeout,
             connection,
-            answered: AtomicBool::new(false),
+            testimony,
             driver: tokio::spawn(driver),
         };
         link.authenticate(options).await?;
@@ -81,20 +84,20 @@ impl Link {
         let mut connection = self.connection.clone();
         let exchange = connection.send_packed_commands(pipeline, 0, pipeline.len());
         let outcome = timeout(self.read_timeout, exchange).await;
-        match outcome.map_err(|_| Trouble::ReadTimedOut(self.read_timeout))? {
-            Ok(values) => {
-                self.answered.store(true, Ordering::Relaxed);
-                Ok(values.into_iter().map(reply).collect())
-            }
-            Err(error) => {
-                let plain_and_new = !self.tls && !self.answered.load(Ordering::Relaxed);
-                let puzzling = error.is_connection_dropped() || error.kind() == ErrorKind::Parse;
-                if plain_and_new && puzzling && probe::speaks_tls(SocketAddr::new(self.ip, self.address.port)).await {
-                    return Err(Trouble::Tls(TlsTrouble::ServerSpeaksTls));
-                }
-                Err(trouble::of_client(&error, &self.address.host.to_string()))
-            }
+        let Ok(values) = outcome.map_err(|_| Trouble::ReadTimedOut(self.read_timeout))? else {
+            return Err(self.why_broken().await);
+        };
+        self.testimony.answered();
+        Ok(values.into_iter().map(reply).collect())
+    }
+
+    async fn why_broken(&self) -> Trouble {
+        let trouble = self.testimony.trouble();
+        let puzzling = matches!(trouble, Trouble::Closed | Trouble::Protocol(_)) && self.testimony.is_unanswered();
+        if puzzling && !self.tls && probe::speaks_tls(SocketAddr::new(self.ip, self.address.port)).await {
+            return Trouble::Tls(TlsTrouble::ServerSpeaksTls);
         }
+        trouble
     }
 }
 

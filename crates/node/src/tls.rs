@@ -108,6 +108,9 @@ fn certificates(file: &Path, role: &'static str) -> Result<Vec<CertificateDer<'s
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
         Ok(found) if found.is_empty() => Err(unusable(file, role, "it holds no certificate in PEM form")),
+        Ok(found) if !found.iter().any(chain::is_certificate) => {
+            Err(unusable(file, role, "it holds no X.509 certificate"))
+        }
         Ok(found) => Ok(found),
         Err(error) => Err(unusable(file, role, &error.to_string())),
     }

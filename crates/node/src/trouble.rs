@@ -48,19 +48,3 @@ fn of_tls(error: &TlsError, server_name: &str) -> TlsTrouble {
         other => TlsTrouble::Other(other.to_string()),
     }
 }
-
-/// What an error of the client library means.
-pub(crate) fn of_client(error: &redis::RedisError, server_name: &str) -> Trouble {
-    use std::error::Error as _;
-    if error.is_connection_dropped() {
-        let inner = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-        return inner.map_or(Trouble::Closed, |inner| of_io(inner, server_name));
-    }
-    if let Some(code) = error.code() {
-        return Trouble::from_refusal(&format!("{code} {}", error.detail().unwrap_or_default()));
-    }
-    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(inner) => of_io(inner, server_name),
-        None => Trouble::Protocol(error.to_string()),
-    }
-}

@@ -14,6 +14,7 @@ mod process;
 mod server;
 mod servers;
 mod skipped;
+mod stock_client;
 mod wait;
 
 pub use builder::Builder;
@@ -23,4 +24,5 @@ pub use ports::{Ports, free_ports};
 pub use process::Process;
 pub use server::Server;
 pub use servers::Servers;
+pub use stock_client::StockClient;
 pub use wait::wait_until;

@@ -55,9 +55,10 @@ impl ObservedNode {
         self.said.as_ref().ok()
     }
 
-    /// The host that it runs on, as far as addresses tell.
-    pub const fn host(&self) -> &Host {
-        &self.address.host
+    /// The host that it runs on, as far as addresses tell: the one that it announces, as the others do, since it may have
+    /// been dialled under another name.
+    pub fn host(&self) -> &Host {
+        self.view().and_then(|view| view.myself.endpoint.host.as_ref()).unwrap_or(&self.address.host)
     }
 }
 

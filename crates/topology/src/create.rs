@@ -268,9 +268,13 @@ fn reasons(placement: &Placement, shards: usize, nodes: usize) -> Vec<String> {
         reasons.push("no replicas were asked for: a lost node loses its data".to_owned());
     }
     match shards {
-        1 => reasons.push("1 primary cannot elect a successor when it is lost: no automatic failover below 3".to_owned()),
+        1 => {
+            reasons.push("1 primary cannot elect a successor when it is lost: no automatic failover below 3".to_owned())
+        }
         2 => {
-            reasons.push("2 primaries cannot elect a successor when one is lost: no automatic failover below 3".to_owned());
+            reasons.push(
+                "2 primaries cannot elect a successor when one is lost: no automatic failover below 3".to_owned(),
+            );
         }
         _ => {}
     }

@@ -144,8 +144,8 @@ impl Finding {
 }
 
 /// `1 slot`, `2 slots`.
-pub(crate) fn count(number: usize, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+pub(crate) fn count<N: std::fmt::Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
+    if number == N::from(1) { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 /// Slots as ranges, cut after the first few, with the noun in front: `slot 5`, `slots 0-10 12`.
@@ -168,7 +168,7 @@ pub(crate) fn reference_tool(view: &ClusterView) -> &'static str {
     }
 }
 
-/// An address of the cluster that answers, for commands in advice.
+/// An address of the cluster that answers, for commands in advice: as the reference tools take it.
 pub(crate) fn entry_point(view: &ClusterView) -> String {
-    view.answering().next().map_or_else(|| "HOST:PORT".to_owned(), |(node, _)| node.address.to_string())
+    view.answering().next().map_or_else(|| "HOST:PORT".to_owned(), |(node, _)| node.address.bare())
 }

@@ -3,6 +3,7 @@
 use crate::{
     ClusterView, Flag, NodeAddr, NodeId, Shard,
     create::NewNode,
+    findings::count,
     plan::{Action, Cost, FORMAT, NodeRef, Plan, Step},
 };
 use std::collections::BTreeSet;
@@ -23,7 +24,7 @@ pub enum Role {
 #[non_exhaustive]
 pub enum MembershipRefusal {
     /// The new node holds keys.
-    #[error("{address} holds {keys} keys: a new node must be empty")]
+    #[error("{address} holds {}: a new node must be empty", count(*keys, "key"))]
     HoldsKeys {
         /// The new node.
         address: NodeAddr,
@@ -43,7 +44,7 @@ pub enum MembershipRefusal {
         wanted: String,
     },
     /// The node owns slots.
-    #[error("{address} owns {slots} slots")]
+    #[error("{address} owns {}", count(*slots, "slot"))]
     OwnsSlots {
         /// The node.
         address: NodeAddr,

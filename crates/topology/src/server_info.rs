@@ -11,6 +11,8 @@ pub struct ServerInfo {
     pub version: String,
     /// `cluster_enabled`.
     pub cluster_enabled: bool,
+    /// The number of its process on its own machine, `process_id`.
+    pub process_id: Option<i32>,
     /// `availability_zone`, set by the administrator (Valkey 8.0).
     pub zone: Option<String>,
     /// Keys of each database that holds any.
@@ -90,6 +92,7 @@ impl ServerInfo {
                 "master_link_status" => info.primary_link_up = Some(value == "up"),
                 "master_link_down_since_seconds" => info.primary_link_down_seconds = value.parse().ok(),
                 "master_sync_in_progress" => info.sync_in_progress = value == "1",
+                "process_id" => info.process_id = value.parse().ok(),
                 "loading" => info.loading = value == "1",
                 "server_time_usec" => info.clock_microseconds = value.parse().ok(),
                 "uptime_in_seconds" => info.uptime_seconds = value.parse().ok(),

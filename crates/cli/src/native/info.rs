@@ -53,7 +53,7 @@ fn text(report: &ClusterReport) -> String {
     }
     #[expect(clippy::cast_precision_loss, reason = "a mean with two decimals")]
     let mean = report.keys as f64 / f64::from(topology::Slot::COUNT);
-    let keys = units::grouped(report.keys);
-    let _ = writeln!(text, "{keys} keys in {}, {mean:.2} a slot", units::count(report.shards.len(), "shard"));
+    let keys = units::count(report.keys, "key");
+    let _ = writeln!(text, "{keys} in {}, {mean:.2} a slot", units::count(report.shards.len(), "shard"));
     text
 }

@@ -61,7 +61,7 @@ fn headline(report: &ClusterReport, width: usize) -> String {
             16384 => "16384 slots".to_owned(),
             served => format!("{served} of 16384 slots"),
         },
-        format!("{} keys", units::grouped(report.keys)),
+        units::count(report.keys, "key"),
         units::bytes(report.memory_bytes),
     ];
     let line = parts.join("   ");
@@ -74,8 +74,7 @@ fn shard_lines(number: usize, shard: &ShardReport, addresses: usize, width: usiz
     /// Ranges longer than this are cut, so that the bar stays in its column.
     const RANGES: usize = 16;
     let ranges = ranges(&shard.slots, RANGES);
-    let keys =
-        shard.primary.keys.map_or_else(|| "keys unknown".to_owned(), |keys| format!("{} keys", units::grouped(keys)));
+    let keys = shard.primary.keys.map_or_else(|| "keys unknown".to_owned(), |keys| units::count(keys, "key"));
     let memory = shard.primary.memory_bytes.map_or_else(String::new, |memory| format!("   {}", units::bytes(memory)));
     let tail = format!("{keys}{memory}");
     let room = width.saturating_sub(5 + RANGES + 2 + 3 + tail.chars().count()).clamp(8, 64);

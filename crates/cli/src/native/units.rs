@@ -34,9 +34,11 @@ pub(crate) fn duration(duration: Duration) -> String {
 }
 
 /// `1 slot`, `2 slots`.
-pub(crate) fn count(number: usize, thing: &str) -> String {
-    let number_text = grouped(u64::try_from(number).unwrap_or(u64::MAX));
-    if number == 1 { format!("1 {thing}") } else { format!("{number_text} {thing}s") }
+pub(crate) fn count(number: impl TryInto<u64>, thing: &str) -> String {
+    match number.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {thing}"),
+        number => format!("{} {thing}s", grouped(number)),
+    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,11 @@ impl ChainVerifier {
     }
 }
 
+/// Whether this is an X.509 certificate of whatever version.
+pub(super) fn is_certificate(der: &CertificateDer<'_>) -> bool {
+    parse(der).is_ok()
+}
+
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Error> {
     let parsed = X509Certificate::from_der(der);
     parsed.map(|(_, certificate)| certificate).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))

@@ -1,6 +1,6 @@
 //! Why nodes cannot become a cluster.
 
-use crate::NodeAddr;
+use crate::{NodeAddr, findings::count};
 
 /// Why nodes cannot become a cluster; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,12 @@ pub enum CreateRefusal {
         second: NodeAddr,
     },
     /// Not enough nodes for the shards and replicas wanted.
-    #[error("{nodes} nodes are too few for {shards} primaries with {replicas} replicas each: {needed} are needed")]
+    #[error(
+        "{} not enough for {} with {} each: {needed} are needed",
+        if *nodes == 1 { "1 node is".to_owned() } else { format!("{nodes} nodes are") },
+        if *shards == 1 { "1 primary".to_owned() } else { format!("{shards} primaries") },
+        count(*replicas, "replica")
+    )]
     TooFewNodes {
         /// How many were given.
         nodes: usize,
@@ -45,7 +50,7 @@ pub enum CreateRefusal {
         address: NodeAddr,
     },
     /// A node that holds keys.
-    #[error("{address} holds {keys} keys in database {database}")]
+    #[error("{address} holds {} in database {database}", count(*keys, "key"))]
     HoldsKeys {
         /// The node.
         address: NodeAddr,
@@ -55,7 +60,7 @@ pub enum CreateRefusal {
         keys: u64,
     },
     /// A node that knows nodes outside the list.
-    #[error("{address} already belongs to a cluster: it knows {strangers} nodes that are not in the list")]
+    #[error("{address} already belongs to a cluster: it knows {} that the list does not have", count(*strangers, "node"))]
     InAnotherCluster {
         /// The node.
         address: NodeAddr,

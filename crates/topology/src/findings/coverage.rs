@@ -1,7 +1,7 @@
 //! Slots: all served, by one owner each, none half-way between two.
 
 use super::{Finding, FindingCode, count, entry_point, reference_tool, slot_list};
-use crate::{ClusterView, NodeId, Slot, SlotSet};
+use crate::{ClusterView, NodeAddr, NodeId, Slot, SlotSet};
 use std::collections::BTreeMap;
 
 /// Slots that no node serves.
@@ -79,23 +79,26 @@ pub fn keys_outside_their_owner(view: &ClusterView, stray: &BTreeMap<NodeId, Slo
 
 /// Slots that are importing or migrating.
 pub(super) fn open(view: &ClusterView) -> Vec<Finding> {
-    let mut moves: BTreeMap<String, SlotSet> = BTreeMap::new();
+    let mut moves: BTreeMap<String, (SlotSet, [Option<&NodeAddr>; 2])> = BTreeMap::new();
+    let address = |id: NodeId| view.node(id).map(|node| &node.address);
+    let mut moving = |state: String, slot: Slot, ends| moves.entry(state).or_insert((SlotSet::new(), ends)).0.insert(slot);
     // A replica of Valkey 8 and later repeats its primary's open slots.
     for (node, own) in view.answering().filter(|(_, own)| own.myself.is_primary()) {
         for (slot, to) in &own.myself.migrating {
             let state = format!("migrating from {} to {}", node.address, view.name(*to));
-            moves.entry(state).or_default().insert(*slot);
+            moving(state, *slot, [Some(&node.address), address(*to)]);
         }
         for (slot, from) in &own.myself.importing {
             let state = format!("importing on {} from {}", node.address, view.name(*from));
-            moves.entry(state).or_default().insert(*slot);
+            moving(state, *slot, [Some(&node.address), address(*from)]);
         }
     }
-    let finding = |(state, slots): (String, SlotSet)| {
+    let finding = |(state, (slots, ends)): (String, (SlotSet, [Option<&NodeAddr>; 2]))| {
         let verb = if slots.len() == 1 { "is" } else { "are" };
         Finding::problem(FindingCode::SlotsOpen, format!("{} {verb} open: {state}", slot_list(&slots)))
             .because("a move is running or stopped half-way; clients are redirected, nothing is lost")
             .remedy(format!("if no move is running: {} --cluster fix {}", reference_tool(view), entry_point(view)))
+            .about(ends.into_iter().flatten())
             .slots(slots)
     };
     moves.into_iter().map(finding).collect()

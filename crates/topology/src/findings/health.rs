@@ -103,8 +103,10 @@ pub(super) fn replica_links(view: &ClusterView) -> Vec<Finding> {
                     own.myself.primary.map_or_else(|| "unknown".into(), |id| id.to_string())
                 ))
                 .remedy(format!(
-                    "redis-cli -h {} -p {} CLUSTER REPLICATE ID-OF-A-PRIMARY",
-                    node.address.host, node.address.port
+                    "{} -h {} -p {} CLUSTER REPLICATE ID-OF-A-PRIMARY",
+                    super::reference_tool(view),
+                    node.address.host,
+                    node.address.port
                 ))
                 .about([&node.address]),
             );

@@ -29,8 +29,9 @@ pub(super) fn without_replica(view: &ClusterView) -> Vec<Finding> {
         )
         .because(why)
         .remedy(format!(
-            "{} --cluster add-node NEW {primary} --cluster-slave --cluster-master-id {}",
+            "{} --cluster add-node NEW {} --cluster-slave --cluster-master-id {}",
             super::reference_tool(view),
+            super::entry_point(view),
             shard.primary.account.id
         ))
         .about([primary])

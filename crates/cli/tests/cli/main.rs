@@ -1,0 +1,11 @@
+//! The program as people use it, on real servers.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what helps tests fails as they do")]
+
+mod bad_input;
+mod create;
+mod interrupted;
+mod local;
+mod local_faults;
+mod reading;
+mod reference;
+mod support;

@@ -1,0 +1,146 @@
+//! Running the program, and looking at clusters without it.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+use testservers::{Process, Server, Servers, wait_until};
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tribune");
+
+/// How a run ended and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Run {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self
+    }
+
+    /// Fails with this exit code and with all these texts on standard error, and has written nothing to standard output.
+    #[track_caller]
+    pub(crate) fn refused(self, code: i32, texts: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        for text in texts {
+            assert!(self.err.contains(text), "no {text:?} in {self:#?}");
+        }
+        assert!(self.out.is_empty(), "{self:#?}");
+        self
+    }
+}
+
+/// The program with a clean environment.
+pub(crate) fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for variable in ["TRIBUNE_AUTH", "REDISCLI_AUTH", "VALKEYCLI_AUTH", "REDISCLI_CLUSTER_YES", "VALKEYCLI_CLUSTER_YES"]
+    {
+        command.env_remove(variable);
+    }
+    command.env("TERM", "dumb").stdin(Stdio::null());
+    command
+}
+
+/// Runs the program with these words, split at spaces.
+pub(crate) fn tribune(words: &str) -> Run {
+    run(command(Path::new(PROGRAM)).args(words.split_whitespace()))
+}
+
+/// Runs the program with something on its standard input.
+pub(crate) fn tribune_with_input(words: &str, input: &str) -> Run {
+    run_with_input(command(Path::new(PROGRAM)).args(words.split_whitespace()), input)
+}
+
+pub(crate) fn run(command: &mut Command) -> Run {
+    Run::of(&command.output().unwrap())
+}
+
+pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Run {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Whoever does not read its input is not to be told that it was not read.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    Run::of(&child.wait_with_output().unwrap())
+}
+
+/// Starts the program and lets it go on.
+pub(crate) fn start(words: &str) -> Process {
+    Process::start(Path::new(PROGRAM), |command| {
+        command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    })
+}
+
+pub(crate) fn addresses(servers: &Servers) -> String {
+    servers.addresses().join(" ")
+}
+
+/// One value of `INFO` or `CLUSTER INFO`.
+pub(crate) fn value(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
+    line.map(str::to_owned)
+}
+
+/// Asserts without the program that the servers are one healthy cluster with so many primaries.
+#[track_caller]
+pub(crate) fn assert_cluster(servers: &Servers, primaries: usize) {
+    for server in servers {
+        let info = server.call_ok(&["CLUSTER", "INFO"]);
+        let told = |name: &str| value(&info, name).unwrap_or_default();
+        assert_eq!(told("cluster_state"), "ok", "{info}");
+        assert_eq!(told("cluster_known_nodes"), servers.len().to_string(), "{info}");
+        assert_eq!(told("cluster_size"), primaries.to_string(), "{info}");
+        assert_eq!(told("cluster_slots_ok"), "16384", "{info}");
+    }
+}
+
+/// Asserts that every replica is linked to its primary.
+#[track_caller]
+pub(crate) fn assert_replicas_linked(servers: &Servers, replicas: usize) {
+    let links =
+        servers.iter().filter_map(|server| value(&server.call_ok(&["INFO", "replication"]), "master_link_status"));
+    let links: Vec<String> = links.collect();
+    assert_eq!(links, vec!["up"; replicas]);
+}
+
+/// Asserts that a server is as it was before it ever heard of a cluster.
+#[track_caller]
+pub(crate) fn assert_as_new(server: &Server) {
+    let info = server.call_ok(&["CLUSTER", "INFO"]);
+    let told = |name: &str| value(&info, name).unwrap_or_default();
+    let state = ["cluster_known_nodes", "cluster_slots_assigned", "cluster_my_epoch"].map(told);
+    assert_eq!(state, ["1", "0", "0"], "{}: {info}", server.address());
+}
+
+/// A healthy cluster made by the program.
+pub(crate) fn cluster(engine: &testservers::Engine, count: usize, replicas: usize) -> Servers {
+    let servers = Servers::start(engine, count);
+    tribune(&format!("create --yes --replicas {replicas} {}", addresses(&servers))).succeeded();
+    servers
+}
+
+pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    wait_until(what, Duration::from_secs(30), condition);
+}
+
+/// Waits without the program until the servers are one healthy cluster.
+#[track_caller]
+pub(crate) fn eventually_cluster(servers: &Servers, primaries: usize) {
+    eventually("every node serves", || {
+        servers.iter().all(|server| server.call_ok(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+    });
+    assert_cluster(servers, primaries);
+}

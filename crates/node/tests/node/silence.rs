@@ -1,0 +1,109 @@
+//! Servers that are not there, or do not answer: what is said, and how soon.
+
+use crate::support::{Listener, ask, dial, plain, run, timed, trouble, with_password, with_tls};
+use node::{ConnectOptions, TlsOptions};
+use operations::port::{Command, Trouble};
+use std::time::Duration;
+use testservers::{Server, any_engine, each_engine, free_ports};
+use tokio::{net::TcpStream, time::timeout};
+use topology::Reply;
+
+const SHORT: Duration = Duration::from_millis(400);
+/// What an error may come late.
+const GRACE: Duration = Duration::from_millis(200);
+
+fn impatient() -> ConnectOptions {
+    ConnectOptions { read_timeout: SHORT, ..plain() }
+}
+
+#[test]
+fn where_nothing_listens_connections_are_refused() {
+    let ports = free_ports(1);
+    let address = format!("127.0.0.1:{}", ports[0]);
+    for options in [plain(), with_password(None, "secret"), with_tls(TlsOptions::default())] {
+        assert_eq!(trouble(&options, &address), Trouble::Refused);
+    }
+}
+
+#[test]
+fn a_name_without_address_does_not_resolve() {
+    let trouble = trouble(&plain(), "no-such-host.invalid:7000");
+    assert!(matches!(trouble, Trouble::Unresolvable(_)), "{trouble:?}");
+}
+
+#[test]
+fn a_stopped_server_is_silent_for_the_read_timeout_and_no_longer() {
+    each_engine(|engine| {
+        let server = Server::builder(engine).start();
+        let with_password = ConnectOptions { read_timeout: SHORT, ..with_password(None, "secret") };
+        run(async {
+            let open = dial(&impatient(), &server.address()).await.unwrap();
+            open.send(vec![Command::Ping]).await.unwrap();
+            server.stop_process();
+            let (said, took) = timed(open.send(vec![Command::Ping])).await;
+            assert_eq!(said.unwrap_err().trouble, Trouble::ReadTimedOut(SHORT));
+            assert!(took >= SHORT && took < SHORT + GRACE, "{took:?}");
+
+            for options in [impatient(), with_password] {
+                let (said, took) = timed(ask(&options, &server.address())).await;
+                assert_eq!(said.unwrap_err(), Trouble::ReadTimedOut(SHORT));
+                assert!(took >= SHORT && took < SHORT + GRACE, "{took:?}");
+            }
+
+            // What comes late is not taken for the reply to something else.
+            server.continue_process();
+            let replies = open.send(vec![Command::DatabaseSize, Command::Ping]).await.unwrap();
+            assert_eq!(replies, [Reply::Integer(0), Reply::text("PONG")]);
+        });
+    });
+}
+
+#[test]
+fn a_stopped_server_keeps_nobody_from_talking_to_others() {
+    let Some(engine) = any_engine() else { return };
+    let [stopped, well] = [Server::builder(&engine).start(), Server::builder(&engine).start()];
+    run(async {
+        let [to_stopped, to_well] =
+            [dial(&impatient(), &stopped.address()).await.unwrap(), dial(&impatient(), &well.address()).await.unwrap()];
+        stopped.stop_process();
+        let waiting = to_stopped.send(vec![Command::Ping]);
+        let talking = async {
+            for _ in 0..100 {
+                to_well.send(vec![Command::Ping]).await.unwrap();
+            }
+        };
+        let dialling = async { ask(&impatient(), &well.address()).await.unwrap() };
+        let (said, (), _) = tokio::join!(waiting, talking, dialling);
+        assert_eq!(said.unwrap_err().trouble, Trouble::ReadTimedOut(SHORT));
+    });
+}
+
+#[test]
+fn a_stopped_tls_server_takes_no_connections() {
+    let Some(engine) = any_engine() else { return };
+    let certificates = testservers::Certificates::new();
+    let server = Server::builder(&engine).tls(&certificates).start();
+    server.stop_process();
+    let tls = crate::support::trusting(&certificates, node::Verification::Full);
+    let options = ConnectOptions { connect_timeout: SHORT, ..with_tls(tls) };
+    let (said, took) = run(timed(ask(&options, &server.address())));
+    assert_eq!(said.unwrap_err(), Trouble::ConnectTimedOut(SHORT));
+    assert!(took >= SHORT && took < SHORT + Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_host_that_does_not_answer_takes_no_connections() {
+    run(async {
+        let full = Listener::new(0);
+        // The kernel connects as many as fit, and leaves out the others in silence.
+        let mut connected = Vec::new();
+        while let Ok(stream) = timeout(SHORT, TcpStream::connect(&full.address)).await {
+            connected.push(stream.unwrap());
+            assert!(connected.len() < 100, "the queue has no end");
+        }
+        let options = ConnectOptions { connect_timeout: SHORT, ..plain() };
+        let (said, took) = timed(ask(&options, &full.address)).await;
+        assert_eq!(said.unwrap_err(), Trouble::ConnectTimedOut(SHORT));
+        assert!(took >= SHORT && took < SHORT + GRACE, "{took:?}");
+    });
+}

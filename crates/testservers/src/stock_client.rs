@@ -1,0 +1,51 @@
+//! A stock cluster client, as an application uses it.
+
+use redis::{
+    Commands,
+    cluster::{ClusterClientBuilder, ClusterConnection},
+};
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection of the redis crate's cluster client.
+pub struct StockClient(ClusterConnection);
+
+impl StockClient {
+    /// Connects through these addresses, with the default user's password where there is one.
+    ///
+    /// Panics where the cluster cannot be entered.
+    #[track_caller]
+    pub fn connect(addresses: &[String], password: Option<&str>) -> Self {
+        let seeds: Vec<String> = addresses.iter().map(|address| format!("redis://{address}")).collect();
+        let mut builder = ClusterClientBuilder::new(seeds).connection_timeout(TIMEOUT).response_timeout(TIMEOUT);
+        if let Some(password) = password {
+            builder = builder.password(password);
+        }
+        match builder.build().and_then(|client| client.get_connection()) {
+            Ok(connection) => Self(connection),
+            Err(error) => panic!("the stock client cannot enter the cluster: {error}"),
+        }
+    }
+
+    /// Writes so many keys, which lie in slots of all shards.
+    #[track_caller]
+    pub fn write(&mut self, keys: usize) {
+        for number in 0..keys {
+            if let Err(error) = self.0.set::<_, _, ()>(format!("key:{number}"), number) {
+                panic!("key:{number} cannot be written: {error}");
+            }
+        }
+    }
+
+    /// Reads the keys that [`StockClient::write`] wrote; panics unless each is there with its value.
+    #[track_caller]
+    pub fn read(&mut self, keys: usize) {
+        for number in 0..keys {
+            match self.0.get::<_, Option<usize>>(format!("key:{number}")) {
+                Ok(Some(value)) if value == number => {}
+                other => panic!("key:{number} gives {other:?}"),
+            }
+        }
+    }
+}
