@@ -42,6 +42,7 @@ async fn one(
 ) -> Result<(NodeAddr, Answer), LocalError> {
     let address = NodeAddr::new(Host::Ip(std::net::Ipv4Addr::LOCALHOST.into()), port);
     let begin = Instant::now();
+    let restarts = cluster.member(port)?.restarts;
     loop {
         let status = cluster.member(port)?;
         let trouble = match dial_and_ask(dialer, &address).await {
@@ -52,7 +53,9 @@ async fn one(
             Ok(_) => Trouble::Protocol("another program listens there".to_owned()),
             Err(error) => error.trouble,
         };
-        let hopeless = status.state == MemberState::CrashLoop || (!ready.forgiving && status.last_exit.is_some());
+        // What happened before the wait is forgiven, if anything is.
+        let ended = if ready.forgiving { status.restarts > restarts } else { status.last_exit.is_some() };
+        let hopeless = ended && (status.state == MemberState::CrashLoop || !ready.forgiving);
         if hopeless {
             return Err(LocalError::ServerEnded {
                 port,

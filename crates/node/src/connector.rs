@@ -1,15 +1,27 @@
 //! Opening connections.
 
 use crate::{ConnectOptions, Family, OptionsError, link::Link, probe, tls::Tls, trouble};
-use futures_util::future::BoxFuture;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, select_ok},
+};
 use operations::port::{Dialer, NodeError, NodeLink, TlsTrouble, Trouble};
-use std::{io, net::SocketAddr, sync::Arc};
+use rustls::pki_types::ServerName;
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use topology::{Host, NodeAddr};
+
+/// A server that speaks TLS has begun to within this time, as a rule.
+const SILENT: Duration = Duration::from_millis(300);
 
 /// Opens authenticated links to servers, all in the same way.
 #[derive(Clone)]
@@ -30,6 +42,9 @@ impl Connector {
     /// # Errors
     /// When a file that the options name cannot be read or used: without it there would be less protection than asked for.
     pub fn new(options: ConnectOptions) -> Result<Self, OptionsError> {
+        if options.credentials.user.is_some() && options.credentials.password.is_none() {
+            return Err(OptionsError::UserWithoutPassword);
+        }
         let tls = options.tls.as_ref().map(Tls::new).transpose()?;
         Ok(Self { options: Arc::new(options), tls })
     }
@@ -44,16 +59,24 @@ impl Connector {
         let Some(tls) = &self.tls else {
             return Link::open(address.clone(), ip, stream, false, &self.options).await;
         };
-        match timeout_at(deadline, handshake(tls, &address.host, stream)).await {
-            Ok(Ok(stream)) => Link::open(address.clone(), ip, stream, true, &self.options).await,
-            failed => {
-                let expected = failed.map_or_else(late, |outcome| outcome.err().unwrap_or(Trouble::Closed));
-                let puzzling = matches!(expected, Trouble::ConnectTimedOut(_) | Trouble::Closed);
-                if puzzling && probe::speaks_plain(SocketAddr::new(ip, address.port)).await {
-                    return Err(Trouble::Tls(TlsTrouble::ServerSpeaksPlain));
-                }
-                Err(expected)
+        let name = tls.server_name(&address.host).ok_or_else(|| {
+            Trouble::Tls(TlsTrouble::Other(format!("{} cannot be the name of a certificate", address.host)))
+        })?;
+        let handshake = timeout_at(deadline, handshake(tls, name, stream));
+        let outcome = tokio::select! {
+            outcome = handshake => outcome,
+            () = turns_out_plain(SocketAddr::new(ip, address.port)) => {
+                return Err(Trouble::Tls(TlsTrouble::ServerSpeaksPlain));
             }
+        };
+        // It took the connection: what did not come in time is its answer.
+        let stream = outcome.map_err(|_| Trouble::ReadTimedOut(self.options.connect_timeout))?;
+        match stream {
+            Ok(stream) => Link::open(address.clone(), ip, stream, true, &self.options).await,
+            Err(Trouble::Closed) if probe::speaks_plain(SocketAddr::new(ip, address.port)).await => {
+                Err(Trouble::Tls(TlsTrouble::ServerSpeaksPlain))
+            }
+            Err(trouble) => Err(trouble),
         }
     }
 
@@ -77,23 +100,26 @@ impl Connector {
     }
 }
 
-async fn connect(candidates: &[SocketAddr]) -> Result<(TcpStream, std::net::IpAddr), Trouble> {
-    let mut last = Trouble::Unresolvable("the name has no address".to_owned());
-    for candidate in candidates {
-        match TcpStream::connect(candidate).await {
-            Ok(stream) => return Ok((stream, candidate.ip())),
-            Err(error) => last = trouble::of_io(&error, ""),
-        }
-    }
-    Err(last)
+/// Connects to whichever address of the name answers first: one that does not must not use up the time of the others.
+async fn connect(candidates: &[SocketAddr]) -> Result<(TcpStream, IpAddr), Trouble> {
+    let attempt = |candidate: SocketAddr| {
+        async move { TcpStream::connect(candidate).await.map(|stream| (stream, candidate.ip())) }.boxed()
+    };
+    let attempts = candidates.iter().copied().map(attempt);
+    select_ok(attempts).await.map(|(connected, _)| connected).map_err(|error| trouble::of_io(&error, ""))
 }
 
-async fn handshake(tls: &Tls, host: &Host, stream: TcpStream) -> Result<TlsStream<TcpStream>, Trouble> {
-    let name = tls
-        .server_name(host)
-        .ok_or_else(|| Trouble::Tls(TlsTrouble::Other(format!("{host} cannot be the name of a certificate"))))?;
+async fn handshake(tls: &Tls, name: ServerName<'static>, stream: TcpStream) -> Result<TlsStream<TcpStream>, Trouble> {
     let connected: io::Result<_> = TlsConnector::from(Arc::clone(&tls.config)).connect(name.clone(), stream).await;
     connected.map_err(|error| trouble::of_io(&error, &name.to_str()))
+}
+
+/// Ends when a server that is silent about TLS turns out to speak clear text; such a one waits for the rest of a command.
+async fn turns_out_plain(address: SocketAddr) {
+    tokio::time::sleep(SILENT).await;
+    if !probe::speaks_plain(address).await {
+        std::future::pending::<()>().await;
+    }
 }
 
 impl Dialer for Connector {

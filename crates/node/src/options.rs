@@ -73,7 +73,7 @@ pub enum Verification {
     /// That a trusted authority signed it and that it is in its time; for whatever name, and X.509 v1 is good enough: what
     /// redis-cli does.
     ChainOnly,
-    /// Nothing: anybody could answer.
+    /// Nothing: anybody could answer. Files that are named must still be there.
     None,
 }
 
@@ -114,6 +114,9 @@ pub enum OptionsError {
         /// What is wrong.
         reason: String,
     },
+    /// Without a password a user cannot be told apart from anybody.
+    #[error("a user was given without a password: --askpass, or TRIBUNE_AUTH in the environment")]
+    UserWithoutPassword,
     /// A name that cannot be in a certificate.
     #[error("{0:?} is not a name for --sni")]
     ServerName(String),

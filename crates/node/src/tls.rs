@@ -42,6 +42,9 @@ impl Tls {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
             Verification::None => {
+                if !matches!(options.authorities, Authorities::System) {
+                    self::authorities(&options.authorities)?;
+                }
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerifier::new(&provider)))
             }
         };

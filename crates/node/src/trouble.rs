@@ -36,6 +36,8 @@ fn of_tls(error: &TlsError, server_name: &str) -> TlsTrouble {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 TlsTrouble::OtherName(server_name.to_owned())
             }
+            // The library has no variant for it, and its words are not ours.
+            other if other.to_string().contains("UnsupportedCertVersion") => TlsTrouble::OldCertificate,
             other => TlsTrouble::Other(other.to_string()),
         },
         TlsError::AlertReceived(

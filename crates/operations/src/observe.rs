@@ -48,8 +48,10 @@ pub async fn ask(link: &dyn NodeLink) -> Result<NodeView, NodeError> {
             .map(std::borrow::Cow::into_owned)
             .ok_or_else(|| fail(Trouble::Protocol("a reply is no text".into()))),
     };
-    NodeView::parse(&text(nodes)?, &text(cluster)?, &text(server)?)
-        .map_err(|error| fail(Trouble::Protocol(error.to_string())))
+    let view = NodeView::parse(&text(nodes)?, &text(cluster)?, &text(server)?)
+        .map_err(|error| fail(Trouble::Protocol(error.to_string())))?;
+    // Valkey answers these commands while it loads; what it says of its keys is not true yet.
+    if view.server.loading { Err(fail(Trouble::Loading)) } else { Ok(view) }
 }
 
 /// Dials one address and asks for its view.

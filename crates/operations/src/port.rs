@@ -31,9 +31,10 @@ pub trait NodeLink: Send + Sync {
 
 /// Opens links.
 pub trait Dialer: Send + Sync {
-    /// Connects and authenticates within the connect timeout.
+    /// Connects within the connect timeout, and authenticates within the read timeout after that.
     ///
     /// # Errors
-    /// When the server cannot be reached, refuses the credentials, or does not speak the protocol.
+    /// When the server cannot be reached or refuses the credentials. Without credentials nothing is sent yet: what the server
+    /// speaks shows with the first commands.
     fn dial<'a>(&'a self, address: &'a NodeAddr) -> BoxFuture<'a, Result<Arc<dyn NodeLink>, NodeError>>;
 }

@@ -6,35 +6,37 @@ use crate::{
 };
 use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
-use topology::{NodeId, Reply, Slot, SlotSet};
+use topology::{NodeId, Reply, Slot, SlotSet, findings::StrayKeys};
 
 /// Commands in one batch, so that no reply grows beyond a few kilobytes and none keeps others waiting for long.
 const BATCH: usize = 2048;
 
-/// The slots in which each primary holds keys without owning the slot; primaries without such keys are left out.
+/// The keys that each primary holds without owning their slot; primaries without such keys are left out.
 ///
 /// A primary whose slots hold as many keys as its whole database holds has no stray ones: that takes one transaction for
 /// each primary. Only where the numbers differ are all other slots counted.
 ///
 /// # Errors
 /// When a primary did not answer.
-pub async fn stray_keys(observation: &Observation) -> Result<BTreeMap<NodeId, SlotSet>, NodeError> {
+pub async fn stray_keys(observation: &Observation) -> Result<BTreeMap<NodeId, StrayKeys>, NodeError> {
     let primaries = observation.view.answering().filter(|(_, view)| view.myself.is_primary());
     let searches = primaries.filter_map(|(_, view)| {
         let link = observation.links.get(&view.myself.id)?;
         Some(async move {
-            let mut stray = SlotSet::new();
+            let mut stray = StrayKeys::default();
             for database in view.server.databases.keys() {
-                stray = stray.union(&search(link.as_ref(), *database, &view.myself.slots).await?);
+                let found = search(link.as_ref(), *database, &view.myself.slots).await?;
+                stray.slots = stray.slots.union(&found.slots);
+                stray.elsewhere = stray.elsewhere.saturating_add(found.elsewhere);
             }
             Ok((view.myself.id, stray))
         })
     });
-    let found: Vec<(NodeId, SlotSet)> = try_join_all(searches).await?;
-    Ok(found.into_iter().filter(|(_, slots)| !slots.is_empty()).collect())
+    let found: Vec<(NodeId, StrayKeys)> = try_join_all(searches).await?;
+    Ok(found.into_iter().filter(|(_, stray)| *stray != StrayKeys::default()).collect())
 }
 
-async fn search(link: &dyn NodeLink, database: u32, owned: &SlotSet) -> Result<SlotSet, NodeError> {
+async fn search(link: &dyn NodeLink, database: u32, owned: &SlotSet) -> Result<StrayKeys, NodeError> {
     let mut batch = vec![Command::Select(database), Command::Multi, Command::DatabaseSize];
     batch.extend(owned.iter().map(Command::CountKeysInSlot));
     batch.extend([Command::Exec, Command::Select(0)]);
@@ -43,25 +45,30 @@ async fn search(link: &dyn NodeLink, database: u32, owned: &SlotSet) -> Result<S
     refusal(link, &replies)?;
     let counts = replies.iter().rev().nth(1).and_then(Reply::as_list).ok_or_else(|| protocol("EXEC gave no list"))?;
     refusal(link, counts)?;
-    let mut counts = counts.iter().map(|count| count.as_integer().unwrap_or_default());
+    let mut counts = counts.iter().map(number);
     let all = counts.next().ok_or_else(|| protocol("EXEC gave an empty list"))?;
-    if counts.sum::<i64>() == all {
-        return Ok(SlotSet::new());
+    let mut elsewhere = all.saturating_sub(counts.sum());
+    let mut slots = SlotSet::new();
+    if elsewhere == 0 {
+        return Ok(StrayKeys::default());
     }
     let others: Vec<Slot> = owned.complement().iter().collect();
-    let mut stray = SlotSet::new();
-    for slots in others.chunks(BATCH) {
+    for asked in others.chunks(BATCH) {
         let mut batch = vec![Command::Select(database)];
-        batch.extend(slots.iter().copied().map(Command::CountKeysInSlot));
+        batch.extend(asked.iter().copied().map(Command::CountKeysInSlot));
         batch.push(Command::Select(0));
         let replies = link.send(batch).await?;
         refusal(link, &replies)?;
-        let counted = slots.iter().zip(replies.iter().skip(1));
-        stray = stray.union(
-            &counted.filter(|(_, count)| count.as_integer().unwrap_or_default() > 0).map(|(slot, _)| *slot).collect(),
-        );
+        for (slot, keys) in asked.iter().zip(replies.iter().skip(1).map(number)).filter(|(_, keys)| *keys > 0) {
+            slots.insert(*slot);
+            elsewhere = elsewhere.saturating_sub(keys);
+        }
     }
-    Ok(stray)
+    Ok(StrayKeys { slots, elsewhere })
+}
+
+fn number(reply: &Reply) -> u64 {
+    reply.as_integer().and_then(|number| u64::try_from(number).ok()).unwrap_or_default()
 }
 
 fn refusal(link: &dyn NodeLink, replies: &[Reply]) -> Result<(), NodeError> {

@@ -245,12 +245,32 @@ fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, Crea
             push(4, Action::Replicate { replica: reference(node), primary: (*primary).clone() }, reason);
         }
     }
-    push(5, Action::AwaitAgreement { nodes: all.clone() }, "clients may ask any node".to_owned());
-    push(6, Action::AwaitService { nodes: all.clone() }, "the cluster is to be usable when this ends".to_owned());
-    if !primary_of.is_empty() {
-        push(7, Action::AwaitReplicas { nodes: all }, "from then on a node can be lost without its data".to_owned());
-    }
+    let changes = !steps.is_empty();
+    steps.extend(waits(nodes, !primary_of.is_empty(), changes));
     Ok(steps)
+}
+
+/// What is to be waited for: all of it after changes, else what is not so yet, because an earlier attempt stopped waiting.
+fn waits(nodes: &[NewNode], replicas: bool, changes: bool) -> Vec<Step> {
+    let all: Vec<NodeRef> = nodes.iter().map(reference).collect();
+    let knows = |witness: &NewNode, about: &NewNode| {
+        let own = &about.view.myself;
+        witness.view.entry(own.id).is_some_and(|entry| {
+            entry.slots == own.slots && entry.primary == own.primary && entry.is_primary() == own.is_primary()
+        })
+    };
+    let mut waits = Vec::new();
+    let mut push = |stage, action, reason: &str| waits.push(Step { stage, action, reason: reason.to_owned() });
+    if changes || !nodes.iter().all(|witness| nodes.iter().all(|about| knows(witness, about))) {
+        push(5, Action::AwaitAgreement { nodes: all.clone() }, "clients may ask any node");
+    }
+    if changes || !nodes.iter().all(|node| node.view.cluster.state_ok) {
+        push(6, Action::AwaitService { nodes: all.clone() }, "the cluster is to be usable when this ends");
+    }
+    if replicas && (changes || nodes.iter().any(|node| node.view.server.primary_link_up == Some(false))) {
+        push(7, Action::AwaitReplicas { nodes: all }, "from then on a node can be lost without its data");
+    }
+    waits
 }
 
 /// Why the placement is as it is, and what it means.
@@ -269,7 +289,8 @@ fn reasons(placement: &Placement, shards: usize, nodes: usize) -> Vec<String> {
     }
     match shards {
         1 => {
-            reasons.push("1 primary cannot elect a successor when it is lost: no automatic failover below 3".to_owned())
+            reasons
+                .push("1 primary cannot elect a successor when it is lost: no automatic failover below 3".to_owned());
         }
         2 => {
             reasons.push(

@@ -5,7 +5,7 @@ mod coverage;
 mod health;
 mod redundancy;
 
-pub use coverage::keys_outside_their_owner;
+pub use coverage::{StrayKeys, keys_outside_their_owner};
 
 use crate::{ClusterView, NodeAddr, SlotSet};
 use schemars::JsonSchema;
@@ -144,7 +144,7 @@ impl Finding {
 }
 
 /// `1 slot`, `2 slots`.
-pub(crate) fn count<N: std::fmt::Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
+pub(crate) fn count<N: std::fmt::Display + PartialEq + From<u8> + Copy>(number: N, thing: &str) -> String {
     if number == N::from(1) { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 

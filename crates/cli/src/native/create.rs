@@ -98,6 +98,12 @@ pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result
     let plan =
         if arguments.undo { create::plan_undo(&nodes)? } else { create::plan(&nodes, arguments.replicas, shards)? };
     if !plan.changes_anything() {
+        if !arguments.dry_run {
+            // An earlier attempt may have stopped while it waited.
+            carry_out(&plan, links, patience(arguments), printer)
+                .await
+                .map_err(|failure| explain(failure, arguments))?;
+        }
         return nothing_to_do(arguments, &plan, printer);
     }
     if !arguments.json {
@@ -118,10 +124,7 @@ pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result
     if !arguments.yes && !prompt::confirm(printer, question)? {
         return Err(Failure::new("not confirmed; nothing was changed"));
     }
-    let patience = arguments.patience.unwrap_or(Duration::from_mins(1));
-    carry_out(&plan, links, Patience { agreement: patience, service: patience }, printer)
-        .await
-        .map_err(|failure| explain(failure, arguments))?;
+    carry_out(&plan, links, patience(arguments), printer).await.map_err(|failure| explain(failure, arguments))?;
     report(arguments, &plan, Outcome::Done, printer)?;
     if !arguments.json {
         printer.out(&closing(arguments, &plan, printer.elapsed()));
@@ -179,6 +182,11 @@ pub(crate) async fn carry_out(
                 .status(ExitStatus::Stopped))
         }
     }
+}
+
+fn patience(arguments: &CreateArgs) -> Patience {
+    let patience = arguments.patience.unwrap_or(Duration::from_mins(1));
+    Patience { agreement: patience, service: patience }
 }
 
 /// Adds to a failure what goes on from there and what undoes it.

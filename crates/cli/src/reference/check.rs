@@ -9,7 +9,7 @@ use super::{
 use crate::failure::ExitStatus;
 use operations::{observe::Observation, stray::stray_keys};
 use std::collections::{BTreeMap, BTreeSet};
-use topology::{NodeId, Slot, SlotMap, SlotSet};
+use topology::{NodeId, Slot, SlotMap, SlotSet, findings::StrayKeys};
 
 pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Result<ExitStatus, Stop> {
     let entry = session.entry().map_err(|misuse| misuse.stop(terminal))?;
@@ -104,10 +104,10 @@ async fn search_multiple_owners(
 }
 
 /// The slots that several primaries claim or hold keys of, with these primaries.
-fn owners(nodes: &[Loaded<'_>], stray: &BTreeMap<NodeId, SlotSet>) -> BTreeMap<Slot, Vec<String>> {
+fn owners(nodes: &[Loaded<'_>], stray: &BTreeMap<NodeId, StrayKeys>) -> BTreeMap<Slot, Vec<String>> {
     let mut owners: BTreeMap<Slot, Vec<String>> = BTreeMap::new();
     for loaded in nodes.iter().filter(|node| !node.entry().is_replica()) {
-        let held = stray.get(&loaded.entry().id).cloned().unwrap_or_default();
+        let held = stray.get(&loaded.entry().id).map(|stray| stray.slots.clone()).unwrap_or_default();
         for slot in loaded.entry().slots.union(&held).iter() {
             owners.entry(slot).or_default().push(loaded.address.bare());
         }

@@ -39,7 +39,7 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
         terminal.wording = Wording::of_engine(first.view.server.engine);
     }
     let plan = create::plan(&nodes, replicas, Shards::EvenFew).map_err(|refusal| refuse(&refusal, terminal))?;
-    if !plan.changes_anything() {
+    if plan.steps.is_empty() {
         return Err(nodes
             .first()
             .map_or(Stop::Said(ExitStatus::NotDone), |node| not_empty(&node.address, 0, terminal)));

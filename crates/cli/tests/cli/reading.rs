@@ -60,10 +60,10 @@ fn keys_on_a_node_that_does_not_own_their_slot_are_found_on_every_engine() {
         stray.call_ok(&["CLUSTER", "SETSLOT", "12182", "STABLE"]);
         let run = tribune(&format!("check --search-multiple-owners {}", servers[1].address()));
         assert_eq!(run.code, Some(1), "{run:#?}");
-        assert!(
-            run.out.contains(&format!("{} holds keys of 1 slot that it does not own: slot 12182", stray.address())),
-            "{run:#?}"
-        );
+        let told = format!("{} holds keys of 1 slot that it does not own: slot 12182", stray.address());
+        // Redis 8.4 and later do not tell the slot.
+        let counted = format!("{} holds 1 key outside of its slots", stray.address());
+        assert!(run.out.contains(if engine.name == "redis-8.6" { &counted } else { &told }), "{run:#?}");
         tribune(&format!("check {}", servers[1].address())).succeeded();
     });
 }

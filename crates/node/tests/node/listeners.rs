@@ -49,7 +49,7 @@ fn a_server_that_turns_clients_away_is_heard() {
         let (address, _serving) = Listener::serve(turn_away);
         for options in [plain(), with_password(None, "secret")] {
             let trouble = ask(&options, &address).await.unwrap_err();
-            assert_eq!(trouble, Trouble::Refusal("DENIED Redis is running in protected mode".to_owned()));
+            assert_eq!(trouble, Trouble::ProtectedMode);
         }
         assert_eq!(ask(&with_any_tls(), &address).await.unwrap_err(), Trouble::Tls(TlsTrouble::ServerSpeaksPlain));
     });

@@ -87,7 +87,7 @@ fn a_stopped_tls_server_takes_no_connections() {
     let tls = crate::support::trusting(&certificates, node::Verification::Full);
     let options = ConnectOptions { connect_timeout: SHORT, ..with_tls(tls) };
     let (said, took) = run(timed(ask(&options, &server.address())));
-    assert_eq!(said.unwrap_err(), Trouble::ConnectTimedOut(SHORT));
+    assert_eq!(said.unwrap_err(), Trouble::ReadTimedOut(SHORT));
     assert!(took >= SHORT && took < SHORT + Duration::from_secs(1), "{took:?}");
 }
 

@@ -47,6 +47,9 @@ pub enum Trouble {
     /// The user may not run a command that is needed here.
     #[error("does not allow the user given: {0}")]
     NotPermitted(String),
+    /// The server takes connections from its own machine only.
+    #[error("is in protected mode: without a password it talks to its own machine only")]
+    ProtectedMode,
     /// The server is still reading its data from disk.
     #[error("is still loading its data from disk")]
     Loading,
@@ -77,6 +80,9 @@ pub enum TlsTrouble {
     /// The certificate is not signed by an authority that was given.
     #[error("has a certificate that is not signed by a trusted authority")]
     UnknownAuthority,
+    /// The certificate is of version 1, which has no names that could be verified.
+    #[error("has an X.509 v1 certificate, which has no name that could be verified")]
+    OldCertificate,
     /// The certificate is out of its time.
     #[error("has a certificate that has expired or is not valid yet")]
     OutOfTime,
@@ -107,6 +113,7 @@ impl Trouble {
             "WRONGPASS" => Self::WrongPassword,
             "NOPERM" => Self::NotPermitted(line.to_owned()),
             "LOADING" => Self::Loading,
+            "DENIED" => Self::ProtectedMode,
             "MOVED" | "ASK" => Self::Moved(line.to_owned()),
             _ if line.contains("cluster support disabled") => Self::NotACluster,
             _ if line.contains("invalid password") => Self::WrongPassword,
@@ -137,6 +144,10 @@ impl Trouble {
                 "give the name that it has: --sni NAME, or check the chain only: --tls-verify chain"
             }
             Self::Tls(TlsTrouble::ClientCertificateNeeded) => "give the client's certificate: --cert FILE --key FILE",
+            Self::Tls(TlsTrouble::OldCertificate) => {
+                "check the chain only: --tls-verify chain, or renew the certificate as v3"
+            }
+            Self::ProtectedMode => "set a password for the server, or protected-mode no and bind it to its own network",
             Self::Tls(TlsTrouble::OutOfTime) => "renew the certificate, or check this machine's clock",
             _ => return None,
         })

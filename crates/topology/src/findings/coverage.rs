@@ -55,24 +55,34 @@ pub(super) fn several_owners(view: &ClusterView) -> Vec<Finding> {
     owners.into_iter().map(finding).collect()
 }
 
-/// Keys on nodes that do not own their slot: `stray` are the slots by the node that holds such keys.
-pub fn keys_outside_their_owner(view: &ClusterView, stray: &BTreeMap<NodeId, SlotSet>) -> Vec<Finding> {
-    let finding = |(holder, slots): (&NodeId, &SlotSet)| {
-        let what = format!(
-            "{} holds keys of {} that it does not own: {}",
-            view.name(*holder),
-            count(slots.len(), "slot"),
-            slot_list(slots)
-        );
+/// Keys on one node that does not own their slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StrayKeys {
+    /// The slots, as far as the server tells them.
+    pub slots: SlotSet,
+    /// How many keys are in slots that the server does not tell: Redis 8.4 and later count only keys of their own slots.
+    pub elsewhere: u64,
+}
+
+/// Keys on nodes that do not own their slot, by the node that holds them.
+pub fn keys_outside_their_owner(view: &ClusterView, stray: &BTreeMap<NodeId, StrayKeys>) -> Vec<Finding> {
+    let finding = |(holder, stray): (&NodeId, &StrayKeys)| {
+        let holder_name = view.name(*holder);
+        let what = if stray.slots.is_empty() {
+            format!("{holder_name} holds {} outside of its slots", count(stray.elsewhere, "key"))
+        } else {
+            let slots = count(stray.slots.len(), "slot");
+            format!("{holder_name} holds keys of {slots} that it does not own: {}", slot_list(&stray.slots))
+        };
         Finding::problem(FindingCode::KeysOutsideTheirOwner, what)
-            .because("clients never see these keys; a move that stopped half-way or a fix by hand leaves such behind")
+            .because("clients never see these keys; a move that runs or stopped half-way, or a fix by hand, leaves such behind")
             .remedy(format!(
-                "{} --cluster fix {} --cluster-search-multiple-owners",
+                "if no move is running: {} --cluster fix {} --cluster-search-multiple-owners",
                 reference_tool(view),
                 entry_point(view)
             ))
             .about(view.node(*holder).map(|node| &node.address))
-            .slots(slots.clone())
+            .slots(stray.slots.clone())
     };
     stray.iter().map(finding).collect()
 }
@@ -81,7 +91,8 @@ pub fn keys_outside_their_owner(view: &ClusterView, stray: &BTreeMap<NodeId, Slo
 pub(super) fn open(view: &ClusterView) -> Vec<Finding> {
     let mut moves: BTreeMap<String, (SlotSet, [Option<&NodeAddr>; 2])> = BTreeMap::new();
     let address = |id: NodeId| view.node(id).map(|node| &node.address);
-    let mut moving = |state: String, slot: Slot, ends| moves.entry(state).or_insert((SlotSet::new(), ends)).0.insert(slot);
+    let mut moving =
+        |state: String, slot: Slot, ends| moves.entry(state).or_insert((SlotSet::new(), ends)).0.insert(slot);
     // A replica of Valkey 8 and later repeats its primary's open slots.
     for (node, own) in view.answering().filter(|(_, own)| own.myself.is_primary()) {
         for (slot, to) in &own.myself.migrating {
