@@ -18,6 +18,7 @@ use crate::{
 use futures_util::future::LocalBoxFuture;
 use grammar::{Invocation, Misuse};
 use node::{Connector, Family};
+use operations::observe::Observation;
 use terminal::Terminal;
 use topology::NodeAddr;
 use wording::Wording;
@@ -168,6 +169,13 @@ impl Session {
     fn says_yes(&self) -> bool {
         let said = |variable| std::env::var(variable).is_ok_and(|value| value == "1");
         self.invocation.has("--cluster-yes") || ["VALKEYCLI_CLUSTER_YES", "REDISCLI_CLUSTER_YES"].into_iter().any(said)
+    }
+
+    /// Loads the cluster that the arguments name.
+    async fn load(&self, terminal: &mut Terminal<'_>) -> Result<Observation, Stop> {
+        let entry = self.entry().map_err(|misuse| misuse.stop(terminal))?;
+        let connector = self.connector(terminal)?;
+        load::load(&connector, &entry, self.wording, terminal).await
     }
 
     fn connector(&self, terminal: &mut Terminal<'_>) -> Result<Connector, Failure> {

@@ -2,13 +2,9 @@
 
 mod chain;
 
-use crate::{
-    Authorities, OptionsError, TlsOptions, Verification,
-    tls::chain::{ChainVerifier, NoVerifier},
-};
+use crate::{Authorities, OptionsError, TlsOptions, Verification, tls::chain::LenientVerifier};
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use std::{path::Path, sync::Arc};
@@ -38,14 +34,14 @@ impl Tls {
                 builder.with_root_certificates(roots)
             }
             Verification::ChainOnly => {
-                let verifier = ChainVerifier::new(authorities(&options.authorities)?, &provider);
+                let verifier = LenientVerifier::of_chain(authorities(&options.authorities)?, &provider);
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
             Verification::None => {
                 if !matches!(options.authorities, Authorities::System) {
                     self::authorities(&options.authorities)?;
                 }
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerifier::new(&provider)))
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(LenientVerifier::of_nothing(&provider)))
             }
         };
         let config = match &options.client_certificate {
@@ -121,11 +117,4 @@ fn certificates(file: &Path, role: &'static str) -> Result<Vec<CertificateDer<'s
 
 fn unusable(path: &Path, role: &'static str, reason: &str) -> OptionsError {
     OptionsError::File { path: path.to_owned(), role, reason: reason.to_owned() }
-}
-
-/// The provider's algorithms.
-type Algorithms = rustls::crypto::WebPkiSupportedAlgorithms;
-
-fn algorithms(provider: &CryptoProvider) -> Algorithms {
-    provider.signature_verification_algorithms
 }

@@ -12,9 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use topology::{NodeId, Slot, SlotMap, SlotSet, findings::StrayKeys};
 
 pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Result<ExitStatus, Stop> {
-    let entry = session.entry().map_err(|misuse| misuse.stop(terminal))?;
-    let connector = session.connector(terminal)?;
-    let observation = load::load(&connector, &entry, session.wording, terminal).await?;
+    let observation = session.load(terminal).await?;
     let nodes = load::loaded(&observation, terminal);
     blocks::info(&nodes, terminal);
     let mut healthy = check(&nodes, terminal);

@@ -1,13 +1,12 @@
-//! Verifiers that ask less of a certificate than the TLS library does on its own.
+//! A verifier that asks less of a certificate than the TLS library does on its own.
 //!
 //! redis-cli verifies the chain of signatures and the time, not the name, and takes X.509 v1 certificates: so do test
 //! suites and clusters in the field.
 
-use super::{Algorithms, algorithms};
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::CryptoProvider,
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer, time::ASN1Time};
@@ -15,37 +14,49 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer, time::ASN1Time
 /// Longest chain from a server's certificate to an authority.
 const LONGEST_CHAIN: usize = 8;
 
-/// Verifies that a chain of signatures leads to an authority and that all of it is in its time.
+/// Asks of a certificate what it was told to, and never for its name.
 #[derive(Debug)]
-pub(super) struct ChainVerifier {
-    authorities: Vec<CertificateDer<'static>>,
-    algorithms: Algorithms,
+pub(super) struct LenientVerifier {
+    /// Those to whom a chain of signatures must lead; none to take every certificate.
+    authorities: Option<Vec<CertificateDer<'static>>>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ChainVerifier {
-    pub(super) fn new(authorities: Vec<CertificateDer<'static>>, provider: &CryptoProvider) -> Self {
-        Self { authorities, algorithms: algorithms(provider) }
+impl LenientVerifier {
+    /// Verifies that a chain of signatures leads to an authority and that all of it is in its time.
+    pub(super) fn of_chain(authorities: Vec<CertificateDer<'static>>, provider: &CryptoProvider) -> Self {
+        Self { authorities: Some(authorities), algorithms: provider.signature_verification_algorithms }
     }
 
-    fn verify(&self, server: &[u8], intermediates: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
-        let now = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
-        let now = now.ok_or(Error::FailedToGetCurrentTime)?;
-        let authorities: Vec<_> = self.authorities.iter().filter_map(|der| parse(der).ok()).collect();
-        let intermediates: Vec<_> = intermediates.iter().filter_map(|der| parse(der).ok()).collect();
-        let mut current = &parse(server)?;
-        for _ in 0..LONGEST_CHAIN {
-            in_time(current, now)?;
-            if self.authorities.iter().any(|authority| authority.as_ref() == current.as_raw()) {
-                return Ok(());
-            }
-            if let Some(authority) = authorities.iter().find(|authority| issued(authority, current)) {
-                return in_time(authority, now);
-            }
-            let next = intermediates.iter().find(|next| next.is_ca() && issued(next, current));
-            current = next.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        }
-        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+    /// Verifies nothing: for those who asked for it in words, and for finding out what a port speaks.
+    pub(super) fn of_nothing(provider: &CryptoProvider) -> Self {
+        Self { authorities: None, algorithms: provider.signature_verification_algorithms }
     }
+}
+
+fn verify_chain(
+    trusted: &[CertificateDer<'_>],
+    server: &[u8],
+    intermediates: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Result<(), Error> {
+    let now = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
+    let now = now.ok_or(Error::FailedToGetCurrentTime)?;
+    let authorities: Vec<_> = trusted.iter().filter_map(|der| parse(der).ok()).collect();
+    let intermediates: Vec<_> = intermediates.iter().filter_map(|der| parse(der).ok()).collect();
+    let mut current = &parse(server)?;
+    for _ in 0..LONGEST_CHAIN {
+        in_time(current, now)?;
+        if trusted.iter().any(|authority| authority.as_ref() == current.as_raw()) {
+            return Ok(());
+        }
+        if let Some(authority) = authorities.iter().find(|authority| issued(authority, current)) {
+            return in_time(authority, now);
+        }
+        let next = intermediates.iter().find(|next| next.is_ca() && issued(next, current));
+        current = next.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+    }
+    Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
 }
 
 /// Whether this is an X.509 certificate of whatever version.
@@ -79,7 +90,7 @@ fn verify_handshake(
     message: &[u8],
     certificate: &CertificateDer<'_>,
     signed: &DigitallySignedStruct,
-    algorithms: &Algorithms,
+    algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<HandshakeSignatureValid, Error> {
     let certificate = parse(certificate)?;
     let key = certificate.public_key().subject_public_key.data.as_ref();
@@ -95,7 +106,7 @@ fn verify_handshake(
     }
 }
 
-impl ServerCertVerifier for ChainVerifier {
+impl ServerCertVerifier for LenientVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -104,53 +115,9 @@ impl ServerCertVerifier for ChainVerifier {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verify(end_entity, intermediates, now).map(|()| ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_handshake(message, certificate, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_handshake(message, certificate, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-/// Verifies nothing: for those who asked for it in words, and for finding out what a port speaks.
-#[derive(Debug)]
-pub(super) struct NoVerifier {
-    algorithms: Algorithms,
-}
-
-impl NoVerifier {
-    pub(super) fn new(provider: &CryptoProvider) -> Self {
-        Self { algorithms: algorithms(provider) }
-    }
-}
-
-impl ServerCertVerifier for NoVerifier {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+        if let Some(authorities) = &self.authorities {
+            verify_chain(authorities, end_entity, intermediates, now)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
