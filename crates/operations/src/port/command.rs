@@ -61,7 +61,7 @@ pub struct NothingToLose(());
 
 /// Why there is no [`NothingToLose`] for a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it holds {keys} keys in database {database}")]
+#[error("it holds {keys} {} in database {database}", if *keys == 1 { "key" } else { "keys" })]
 pub struct NotEmpty {
     /// A database that holds keys.
     pub database: u32,
