@@ -4,7 +4,9 @@
 //!
 //! 1. *Dealing.* The nodes, sorted by zone and host, are dealt to the shards in turn like cards. The nodes of one zone lie side
 //!    by side in that order, and those of one host within it, so each shard gets either the lower or the upper whole part of
-//!    its share of every zone and of every host. No division has fewer pairs of members in one zone, or on one host.
+//!    its share of every zone and of every host. No division has fewer pairs of members in one zone, or on one host. The
+//!    largest zones and hosts come first: they begin with the shards that get one node more, where a second node of the same
+//!    place is not all that there is.
 //! 2. *Choosing primaries.* One member of each shard is chosen by a minimum cost flow: fewest replicas beside their primary in
 //!    a zone, then on a host, then primaries even over zones, then over hosts, then the order in which the nodes were given.
 
@@ -13,7 +15,7 @@ mod flow;
 use crate::NodeAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// A node that can be given a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +138,12 @@ impl Places {
 }
 
 fn deal(places: &Places, shards: usize) -> Vec<Vec<usize>> {
+    let size = |of: &[usize], place: usize| of.iter().filter(|other| **other == place).count();
     let mut order: Vec<usize> = (0..places.len()).collect();
-    order.sort_by_key(|&node| (places.zone(node), places.host(node), node));
+    order.sort_by_cached_key(|&node| {
+        let (zone, host) = (places.zone(node), places.host(node));
+        (Reverse(size(&places.zone, zone)), zone, Reverse(size(&places.host, host)), host, node)
+    });
     let mut dealt = vec![Vec::new(); shards];
     for (turn, node) in order.into_iter().enumerate() {
         if let Some(shard) = dealt.get_mut(turn % shards) {

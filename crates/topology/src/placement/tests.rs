@@ -40,6 +40,12 @@ fn zones_come_before_hosts() {
 }
 
 #[test]
+fn the_second_node_of_a_large_host_goes_where_others_are() {
+    let placement = place(&candidates(&["small", "large", "large", "large", "other"]), 2);
+    assert_eq!(placement.quality.replicas_on_host_of_primary, Against { here: 0, bound: 0 });
+}
+
+#[test]
 fn a_host_too_large_is_said_to_be_so() {
     let placement = place(&candidates(&["big", "big", "big", "big", "big", "small"]), 3);
     assert_eq!(placement.quality.replicas_on_host_of_primary, Against { here: 2, bound: 2 });

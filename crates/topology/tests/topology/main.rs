@@ -1,0 +1,16 @@
+//! The crate by its public doors: with what real servers said, with views made by hand, and with whatever may come.
+#![cfg(test)]
+
+mod findings;
+mod golden_plans;
+mod hand;
+mod losses;
+mod membership;
+mod node_flags;
+mod node_lines;
+mod properties;
+mod recorded;
+mod reports;
+mod server_words;
+mod shard_replies;
+mod states;
