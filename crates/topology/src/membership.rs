@@ -1,7 +1,7 @@
 //! The planner for nodes that join a cluster or leave it.
 
 use crate::{
-    ClusterView, Flag, NodeAddr, NodeId, Shard,
+    ClusterView, Flag, Member, NodeAddr, NodeId, Shard,
     create::NewNode,
     findings::count,
     plan::{Action, Cost, FORMAT, NodeRef, Plan, Step},
@@ -38,10 +38,16 @@ pub enum MembershipRefusal {
         address: NodeAddr,
     },
     /// The cluster has no primary that could be followed.
-    #[error("there is no primary {wanted} that answers")]
+    #[error("no primary {}answers", wanted.map_or_else(|| "with slots ".to_owned(), |id| format!("{} ", id.short())))]
     NoSuchPrimary {
-        /// What was asked for.
-        wanted: String,
+        /// Which one was asked for; none for any.
+        wanted: Option<NodeId>,
+    },
+    /// No node of the cluster knows this one.
+    #[error("no node of the cluster knows the id {id}")]
+    Unknown {
+        /// The id.
+        id: NodeId,
     },
     /// The node owns slots.
     #[error("{address} owns {}", count(*slots, "slot"))]
@@ -100,7 +106,7 @@ pub fn plan_join(view: &ClusterView, new: &NewNode, role: Role) -> Result<Plan, 
             Some(NodeRef { id: shard.primary.account.id, address: shard.primary.node.address.clone() })
         }
         Some(None) => {
-            let wanted = if let Role::ReplicaOf(id) = role { id.short() } else { String::new() };
+            let wanted = if let Role::ReplicaOf(id) = role { Some(id) } else { None };
             return Err(MembershipRefusal::NoSuchPrimary { wanted });
         }
     };
@@ -113,6 +119,7 @@ pub fn plan_join(view: &ClusterView, new: &NewNode, role: Role) -> Result<Plan, 
         action: Action::Meet { nodes: nodes.clone() },
         reason: "every node is to know the new one".to_owned(),
     }];
+    let follows = primary.is_some();
     let goal = match primary {
         None => format!("{} joins as a primary without slots", new.address),
         Some(primary) => {
@@ -124,8 +131,10 @@ pub fn plan_join(view: &ClusterView, new: &NewNode, role: Role) -> Result<Plan, 
     };
     let await_agreement = Action::AwaitAgreement { nodes: nodes.clone() };
     steps.push(Step { stage: 3, action: await_agreement, reason: "clients may ask any node".to_owned() });
-    let await_replicas = Action::AwaitReplicas { nodes: vec![new] };
-    steps.push(Step { stage: 4, action: await_replicas, reason: "a replica counts once it has its data".to_owned() });
+    if follows {
+        let action = Action::AwaitReplicas { nodes: vec![new] };
+        steps.push(Step { stage: 4, action, reason: "a replica counts once it has its data".to_owned() });
+    }
     Ok(plan(goal, nodes, steps, Vec::new()))
 }
 
@@ -135,6 +144,9 @@ pub fn plan_join(view: &ClusterView, new: &NewNode, role: Role) -> Result<Plan, 
 /// Unless a majority of the primaries with slots answer and all that answer say that it owns no slot, and no node that
 /// answers is a replica of it.
 pub fn plan_leave(view: &ClusterView, id: NodeId) -> Result<Plan, MembershipRefusal> {
+    if !view.answering().any(|(_, said)| said.entry(id).is_some()) {
+        return Err(MembershipRefusal::Unknown { id });
+    }
     let address = view.node(id).map_or_else(|| unknown(id), |node| node.address.clone());
     owns_nothing(view, id)?;
     let mut by = answering(view);
@@ -156,7 +168,10 @@ pub fn owns_nothing(view: &ClusterView, id: NodeId) -> Result<(), MembershipRefu
         if slots > 0 {
             let shard = view.shards().into_iter().find(|shard| shard.primary.account.id == id);
             let successor = shard.and_then(|shard| {
-                shard.replicas.iter().find(|replica| replica.in_service()).map(|replica| replica.node.address.clone())
+                let able = |replica: &&Member<'_>| {
+                    if shard.primary.answers() { replica.in_service() } else { replica.answers() }
+                };
+                shard.replicas.iter().find(able).map(|replica| replica.node.address.clone())
             });
             return Err(MembershipRefusal::OwnsSlots { address: address(), slots, successor });
         }
@@ -185,6 +200,7 @@ fn answering(view: &ClusterView) -> Vec<NodeRef> {
     view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() }).collect()
 }
 
+/// Stands for the address of a node whose address no node knows any more: its short id, port 0.
 fn unknown(id: NodeId) -> NodeAddr {
     NodeAddr::new(crate::Host::Name(id.short()), 0)
 }

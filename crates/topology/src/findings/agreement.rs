@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const GOSSIP: &str =
     "nodes tell each other within seconds; if it lasts, they do not reach each other's cluster bus port";
 
+/// More groups of nodes than this that do not know each other are told in one line.
+const MOST_GROUPS: usize = 3;
+
 /// Nodes that hold another slot map than most.
 pub(super) fn slot_maps(view: &ClusterView) -> Vec<Finding> {
     let mut maps = view.slot_maps().into_iter();
@@ -51,24 +54,47 @@ fn difference(view: &ClusterView, here: &SlotMap, most: &SlotMap) -> (SlotSet, S
 
 /// Nodes that do not know each other, or are still shaking hands.
 pub(super) fn membership(view: &ClusterView) -> Vec<Finding> {
-    let known: BTreeSet<NodeId> = view.answering().map(|(_, own)| own.myself.id).collect();
-    let mut findings = Vec::new();
-    for (node, own) in view.answering() {
-        let seen: BTreeSet<NodeId> =
-            own.entries().filter(|entry| !entry.flags.has(&Flag::Handshake)).map(|entry| entry.id).collect();
-        let unknown: Vec<String> = known.difference(&seen).map(|id| view.name(*id)).collect();
-        if unknown.is_empty() {
-            continue;
+    let present: BTreeSet<NodeId> = view.answering().map(|(_, own)| own.myself.id).collect();
+    // By those that are unknown: one stranger among many is one line, not one for each of the many.
+    let mut witnesses: BTreeMap<BTreeSet<NodeId>, BTreeSet<NodeId>> = BTreeMap::new();
+    for (_, own) in view.answering() {
+        let known = own.entries().filter(|entry| !entry.flags.has(&Flag::Handshake));
+        let known: BTreeSet<NodeId> = known.map(|entry| entry.id).collect();
+        let unknown: BTreeSet<NodeId> = present.difference(&known).copied().collect();
+        if !unknown.is_empty() {
+            witnesses.entry(unknown).or_default().insert(own.myself.id);
         }
-        findings.push(
-            Finding::problem(
-                FindingCode::NodesUnknownToOthers,
-                format!("{} does not know {}", node.address, unknown.join(", ")),
-            )
-            .because("it is missing in its CLUSTER NODES, or still in handshake")
+    }
+    let names = |ids: &BTreeSet<NodeId>| ids.iter().map(|id| view.name(*id)).collect::<Vec<_>>();
+    let finding = |what: String, about: &BTreeSet<NodeId>| {
+        Finding::problem(FindingCode::NodesUnknownToOthers, what)
+            .because("they are missing in each other's CLUSTER NODES, or still in handshake")
             .remedy(GOSSIP)
-            .about([&node.address]),
+            .about(about.iter().filter_map(|id| Some(&view.node(*id)?.address)))
+    };
+    if witnesses.len() > MOST_GROUPS {
+        let all: BTreeSet<NodeId> = witnesses.values().flatten().copied().collect();
+        let what = format!(
+            "{} of {} do not know all others: {}",
+            all.len(),
+            count(present.len(), "node"),
+            names(&all).join(", ")
         );
+        return vec![finding(what, &all)];
+    }
+    let mut findings = Vec::new();
+    for (unknown, these) in &witnesses {
+        match witnesses.get(these) == Some(unknown) {
+            // Told with the other side.
+            true if unknown > these => {}
+            true => {
+                let (few, many) = if unknown.len() < these.len() { (unknown, these) } else { (these, unknown) };
+                let what = format!("{} and {} do not know each other", names(few).join(", "), names(many).join(", "));
+                findings.push(finding(what, few));
+            }
+            false => findings
+                .push(finding(format!("{} not know {}", doers(&names(these)), names(unknown).join(", ")), these)),
+        }
     }
     findings
 }

@@ -72,7 +72,11 @@ pub fn keys_outside_their_owner(view: &ClusterView, stray: &BTreeMap<NodeId, Str
             format!("{holder_name} holds {} outside of its slots", count(stray.elsewhere, "key"))
         } else {
             let slots = count(stray.slots.len(), "slot");
-            format!("{holder_name} holds keys of {slots} that it does not own: {}", slot_list(&stray.slots))
+            let more = match stray.elsewhere {
+                0 => String::new(),
+                keys => format!(", and {} in slots that it does not tell", count(keys, "key")),
+            };
+            format!("{holder_name} holds keys of {slots} that it does not own: {}{more}", slot_list(&stray.slots))
         };
         Finding::problem(FindingCode::KeysOutsideTheirOwner, what)
             .because("clients never see these keys; a move that runs or stopped half-way, or a fix by hand, leaves such behind")

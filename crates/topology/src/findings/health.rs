@@ -115,7 +115,9 @@ pub(super) fn replica_links(view: &ClusterView) -> Vec<Finding> {
         if own.server.primary_link_up != Some(false) {
             continue;
         }
+        let lost = primary.said.is_err();
         let why = match (own.server.sync_in_progress, own.server.primary_link_down_seconds) {
+            _ if lost => "its primary does not answer".to_owned(),
             (true, _) => "it is reading the primary's data now".to_owned(),
             (false, Some(seconds)) => format!("the link has been down for {seconds} s"),
             (false, None) => "the link was never up".to_owned(),
@@ -126,7 +128,11 @@ pub(super) fn replica_links(view: &ClusterView) -> Vec<Finding> {
                 format!("{} has no link to its primary {}", node.address, primary.address),
             )
             .because(why)
-            .remedy("wait for the sync (a new replica starts after repl-diskless-sync-delay, 5 s by default); else see the replica's log: a wrong masterauth is the usual cause")
+            .remedy(if lost {
+                "it can take over when a majority of primaries calls its primary failed: wait for the node timeout, 15 s by default"
+            } else {
+                "wait for the sync (a new replica starts after repl-diskless-sync-delay, 5 s by default); else see the replica's log: a wrong masterauth is the usual cause"
+            })
             .about([&node.address, &primary.address]),
         );
     }

@@ -4,7 +4,7 @@ use super::{Finding, FindingCode, Severity, slot_list};
 use crate::{ClusterView, Shard};
 use std::collections::BTreeSet;
 
-/// Shards with slots and no replica in service.
+/// Shards whose primary answers and owns slots, without a replica in service.
 pub(super) fn without_replica(view: &ClusterView) -> Vec<Finding> {
     let shards = view.shards();
     let serving = || shards.iter().filter(|shard| !shard.slots().is_empty());
@@ -37,7 +37,9 @@ pub(super) fn without_replica(view: &ClusterView) -> Vec<Finding> {
         .about([primary])
         .slots(shard.slots().clone())
     };
-    serving().filter(|shard| !shard.replicas.iter().any(crate::Member::in_service)).map(finding).collect()
+    // Without its primary a shard has worse to tell, and a replica that lost its link may hold all of the data.
+    let lacking = |shard: &&Shard<'_>| shard.primary.answers() && !shard.replicas.iter().any(crate::Member::in_service);
+    serving().filter(lacking).map(finding).collect()
 }
 
 /// Shards whose members are all on one host, or all in one zone, where the cluster has several.

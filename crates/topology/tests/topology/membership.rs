@@ -89,6 +89,8 @@ fn an_id_without_address_may_be_forgotten() {
         let ghost = told.into_iter().find(|entry| entry.endpoint.port == 0).unwrap().id;
         let plan = plan_leave(&view, ghost).unwrap();
         assert_eq!(forgetting(&plan), [7002, 7003, 7004, 7005, 7006], "{}", recorded.name);
+        let written = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<topology::plan::Plan>(&written).unwrap(), plan);
     }
 }
 
