@@ -14,6 +14,8 @@ pub struct Observation {
     pub view: ClusterView,
     /// Links to the nodes that answered.
     pub links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
+    /// What was wrong with those that did not.
+    pub troubles: Vec<NodeError>,
 }
 
 /// None of the addresses given leads into a cluster.
@@ -157,7 +159,8 @@ impl Search {
         let mut placed = BTreeSet::new();
         order.retain(|id| placed.insert(*id));
 
-        let mut observation = Observation { view: ClusterView::default(), links: BTreeMap::new() };
+        let troubles = failures.iter().map(|(_, error)| error.clone()).collect();
+        let mut observation = Observation { view: ClusterView::default(), links: BTreeMap::new(), troubles };
         for id in order {
             if let Some((address, answer)) = answers.remove(&id) {
                 observation.links.insert(id, answer.link);

@@ -4,6 +4,7 @@
 //! come out, so that each decision can be tested without a server.
 
 mod address;
+pub mod choose_slots;
 mod cluster_info;
 mod cluster_view;
 pub mod create;
@@ -14,6 +15,7 @@ mod node_id;
 mod node_view;
 pub mod placement;
 pub mod plan;
+pub mod rebalance;
 mod reply;
 pub mod report;
 mod server_info;

@@ -184,13 +184,13 @@ fn affinity(plan: &Plan, wording: Wording) -> Option<String> {
     together.then(|| format!("[WARNING] Some {replicas} of the same {primary} are in the same host\n"))
 }
 
-/// Runs the plan. Like the reference it does not wait for the replicas to have their data.
+/// Runs the plan. Like the reference it ends when all nodes agree, before they serve and the replicas have their data.
 async fn carry_out(
     mut plan: Plan,
     links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), Stop> {
-    plan.steps.retain(|step| !matches!(step.action, Action::AwaitReplicas { .. }));
+    plan.steps.retain(|step| !matches!(step.action, Action::AwaitService { .. } | Action::AwaitReplicas { .. }));
     let story = Mutex::new(Story { terminal, told: 0, waiting: None });
     let tell = |progress: Progress| {
         if let Ok(mut story) = story.lock() {

@@ -1,6 +1,6 @@
 //! `tribune --cluster …` beside the tool whose words it takes.
 
-use crate::support::{PROGRAM, Run, addresses, assert_cluster, cluster, command, eventually_cluster, run_with_input};
+use crate::support::{PROGRAM, Run, addresses, cluster, command, eventually_cluster, run_with_input};
 use std::path::Path;
 use testservers::{Engine, Servers, StockClient, each_engine};
 
@@ -118,7 +118,7 @@ fn passwords_come_from_the_variables_of_the_tools() {
         let mut program = command(Path::new(PROGRAM));
         let run = run_with_input(program.args(words.split_whitespace()).env(variable, "right-one"), "");
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{run:#?}");
-        assert_cluster(&servers, 3);
+        eventually_cluster(&servers, 3);
         let entry = servers[0].address();
         assert_same(engine, &format!("check {entry}"), "", "dumb");
         assert_same(engine, &format!("check {entry} -a wrong --no-auth-warning"), "", "dumb");
