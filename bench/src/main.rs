@@ -14,6 +14,7 @@ mod servers;
 mod setting;
 mod stopwatch;
 mod table;
+mod unit;
 
 use arguments::Arguments;
 use benches::{BENCHES, Bench};

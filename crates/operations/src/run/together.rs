@@ -19,6 +19,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// A handshake takes up to two turns of the servers' cluster clock, 100 ms each; before that, meeting again does nothing.
 const MEET_AGAIN: Duration = Duration::from_millis(250);
 
+/// Among more nodes than this the handshakes of both sides at once cost the servers more than they save.
+const CROWD: usize = 40;
+
 /// A node that does not know another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Estranged {
@@ -119,8 +122,9 @@ impl Runner<'_> {
             }
             (self.progress)(Progress::Waiting { missing: format!("{} introductions", lacking.len()) });
             if introduced.is_none_or(|last| last.elapsed() >= MEET_AGAIN) {
-                introduced = Some(Instant::now());
-                self.introduce(&look, &lacking).await?;
+                let first = introduced.replace(Instant::now()).is_none();
+                let pairs = if first && look.len() > CROWD { one_side(&lacking) } else { lacking };
+                self.introduce(&look, &pairs).await?;
             }
             // Looking at many nodes costs them time; no more than a third of it goes there.
             sleep(LOOK.max(looked.elapsed() * 2)).await;
@@ -171,6 +175,12 @@ fn lacking(look: &Look, satisfied: impl Fn(&NodeView, &NodeView) -> bool) -> Vec
         }
     }
     lacking
+}
+
+/// Of two that lack each other only one: the other learns of it by the same handshake.
+fn one_side(lacking: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    let mutual = |&(witness, about): &(usize, usize)| lacking.contains(&(about, witness));
+    lacking.iter().copied().filter(|pair| pair.0 < pair.1 || !mutual(pair)).collect()
 }
 
 fn estranged(look: &Look, witness: usize, about: usize) -> Estranged {

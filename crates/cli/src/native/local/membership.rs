@@ -82,7 +82,7 @@ async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -
     let Some((address, answer)) = answers.into_iter().next() else { return Ok(()) };
     let id = answer.view.myself.id;
     let new = NewNode { address, zone: None, view: answer.view };
-    let Observation { view, mut links } = observe_others(cluster, port).await?;
+    let Observation { view, mut links, .. } = observe_others(cluster, port).await?;
     let plan = plan_join(&view, &new, role)?;
     links.insert(id, answer.link);
     printer.out(&plan_text::text(&plan));
@@ -104,7 +104,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
 
 /// Lets the cluster forget a member, and removes it.
 async fn take_out(cluster: &Cluster, port: u16, printer: &mut Printer) -> Result<(), Failure> {
-    let Observation { view, links } = observe_others(cluster, port).await?;
+    let Observation { view, links, .. } = observe_others(cluster, port).await?;
     let node = view.nodes.iter().find(|node| node.address.same_endpoint(&address(port)));
     let Some(id) = node.and_then(|node| node.id) else { return Ok(cluster.remove_member(port)?) };
     let plan = plan_leave(&view, id)?;

@@ -1,0 +1,68 @@
+//! The benches.
+
+mod check;
+mod create;
+mod program;
+mod stopped;
+
+use crate::{figures::Figures, problem::Problem, row::Row, setting::Setting, table::table};
+
+/// Something that both tools can do.
+pub(crate) struct Bench {
+    /// The name by which it is asked for.
+    pub(crate) name: &'static str,
+    /// What it measures.
+    pub(crate) about: &'static str,
+    /// How many rounds it has unless told otherwise.
+    pub(crate) rounds: usize,
+    /// Runs so many rounds.
+    pub(crate) run: fn(&Setting, usize) -> Result<Vec<Row>, Problem>,
+}
+
+/// All benches, in the order in which they run.
+pub(crate) const BENCHES: [Bench; 8] = [
+    Bench { name: "start", about: "how long --help takes", rounds: 50, run: program::start },
+    Bench { name: "size", about: "how big the program is", rounds: 1, run: program::size },
+    Bench {
+        name: "create-6",
+        about: "a cluster of 6 empty servers, half replicas",
+        rounds: 3,
+        run: |setting, rounds| create::create(setting, rounds, 6, 4.0),
+    },
+    Bench {
+        name: "create-30",
+        about: "a cluster of 30 empty servers, half replicas",
+        rounds: 3,
+        run: |setting, rounds| create::create(setting, rounds, 30, 8.0),
+    },
+    Bench {
+        name: "create-60",
+        about: "a cluster of 60 empty servers, half replicas",
+        rounds: 2,
+        run: |setting, rounds| create::create(setting, rounds, 60, 4.0),
+    },
+    Bench { name: "check-60", about: "checking a cluster of 60 nodes", rounds: 15, run: check::check },
+    Bench {
+        name: "owners-60",
+        about: "checking 60 nodes for keys of slots that others own; the reference once",
+        rounds: 5,
+        run: check::owners,
+    },
+    Bench {
+        name: "check-stopped-6",
+        about: "checking a cluster of 6 nodes one of which does not answer; the reference once",
+        rounds: 2,
+        run: stopped::stopped,
+    },
+];
+
+/// The names and what they mean.
+pub(crate) fn list() -> String {
+    let row = |bench: &Bench| vec![bench.name.to_owned(), bench.rounds.to_string(), bench.about.to_owned()];
+    let heading = ["bench", "rounds", "measures"].map(str::to_owned).into();
+    table(&[heading].into_iter().chain(BENCHES.iter().map(row)).collect::<Vec<_>>())
+}
+
+fn figures(rounds: Vec<f64>) -> Result<Figures, Problem> {
+    Figures::of(rounds).ok_or(Problem::NoRounds)
+}
