@@ -7,7 +7,7 @@ use crate::{
 };
 use futures_util::future::try_join_all;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     time::{Duration, Instant},
 };
@@ -16,6 +16,8 @@ use topology::{ClusterView, Flag, NodeAddr, NodeView, ObservedNode, plan::NodeRe
 
 /// Shortest time between two looks at all nodes.
 const LOOK: Duration = Duration::from_millis(10);
+/// Longest time between two looks while nodes get to know each other.
+const MOST_PAUSE: Duration = Duration::from_millis(50);
 /// A handshake takes up to two turns of the servers' cluster clock, 100 ms each; before that, meeting again does nothing.
 const MEET_AGAIN: Duration = Duration::from_millis(250);
 
@@ -110,8 +112,10 @@ impl Runner<'_> {
         let begin = Instant::now();
         let mut introduced: Option<Instant> = None;
         loop {
-            let looked = Instant::now();
+            let asked = Instant::now();
             let look = self.look(nodes).await?;
+            // Looking at many nodes costs them time: no more than half of it goes there.
+            let pause = asked.elapsed().clamp(LOOK, MOST_PAUSE);
             let lacking = lacking(&look, &satisfied);
             if lacking.is_empty() {
                 return Ok(());
@@ -126,8 +130,7 @@ impl Runner<'_> {
                 let pairs = if first && look.len() > CROWD { one_side(&lacking) } else { lacking };
                 self.introduce(&look, &pairs).await?;
             }
-            // Looking at many nodes costs them time; no more than a third of it goes there.
-            sleep(LOOK.max(looked.elapsed() * 2)).await;
+            sleep(pause).await;
         }
     }
 
@@ -179,7 +182,8 @@ fn lacking(look: &Look, satisfied: impl Fn(&NodeView, &NodeView) -> bool) -> Vec
 
 /// Of two that lack each other only one: the other learns of it by the same handshake.
 fn one_side(lacking: &[(usize, usize)]) -> Vec<(usize, usize)> {
-    let mutual = |&(witness, about): &(usize, usize)| lacking.contains(&(about, witness));
+    let all: BTreeSet<_> = lacking.iter().copied().collect();
+    let mutual = |&(witness, about): &(usize, usize)| all.contains(&(about, witness));
     lacking.iter().copied().filter(|pair| pair.0 < pair.1 || !mutual(pair)).collect()
 }
 
