@@ -67,7 +67,12 @@ fn replace(path: &Path, text: &[u8], survives: Survives) -> io::Result<()> {
     if survives == Survives::PowerLoss {
         file.sync_all()?;
     }
-    fs::rename(&beside, path)
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        // The new name is in the directory, which has to be on disk, too.
+        Some(directory) if survives == Survives::PowerLoss => File::open(directory)?.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

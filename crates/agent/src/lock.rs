@@ -11,7 +11,7 @@ pub use holder::{holder, signal_holder, wait_released};
 pub use rustix::process::Signal;
 
 use rustix::{
-    fs::{FlockOperation, fcntl_lock},
+    fs::{FlockOperation, fcntl_lock, fstat, stat},
     io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd},
 };
 use std::{
@@ -67,7 +67,7 @@ impl LockError {
 #[derive(Debug)]
 pub struct RecordLock {
     /// Closing it gives the lock up.
-    _descriptor: OwnedFd,
+    descriptor: OwnedFd,
 }
 
 impl RecordLock {
@@ -78,6 +78,13 @@ impl RecordLock {
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
         let file = open(path).map_err(|error| LockError::system(path, error))?;
         Self::take(file.into(), path)
+    }
+
+    /// Whether the file that is locked is the one at this path, and not one that was removed or replaced meanwhile.
+    pub fn is_at(&self, path: &Path) -> bool {
+        // Asked without opening the file: closing it would give the lock up.
+        let (Ok(there), Ok(here)) = (stat(path), fstat(&self.descriptor)) else { return false };
+        (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
     }
 
     /// Takes the lock so that it stays with this process when it becomes another program by `exec`.
@@ -94,7 +101,7 @@ impl RecordLock {
     fn take(descriptor: OwnedFd, path: &Path) -> Result<Self, LockError> {
         for _ in 0..LOOKS {
             match fcntl_lock(&descriptor, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { _descriptor: descriptor }),
+                Ok(()) => return Ok(Self { descriptor }),
                 Err(Errno::AGAIN | Errno::ACCESS) => {}
                 Err(error) => return Err(LockError::system(path, error)),
             }

@@ -8,7 +8,7 @@ use crate::{
     logs,
     member::Member,
 };
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, kill_process_group};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -99,8 +99,9 @@ impl Server {
     /// Sends a signal; to nobody when the process was reaped.
     pub(crate) fn signal(&self, signal: Signal) {
         if self.child.id().is_some() {
-            // The process was not reaped, so its id is still its own; that it may have ended already is no trouble.
-            kill_process(self.pid, signal).ok();
+            // The process was not reaped, so its id is still its own, and so is its group's; that it may have ended already is
+            // no trouble. The group holds whatever the program has started instead of becoming the server.
+            kill_process_group(self.pid, signal).ok();
         }
     }
 

@@ -86,7 +86,7 @@ impl ConnectionArgs {
             _ if self.askpass => Some(ask_password()?),
             (Some(password), _) => Some(SecretString::from(password.clone())),
             (None, Some(password)) => Some(password),
-            (None, None) => variables.iter().find_map(|name| std::env::var(name).ok()).map(SecretString::from),
+            (None, None) => password_of_environment(variables)?,
         };
         let verify = if self.insecure { Verify::None } else { self.tls_verify.unwrap_or(default) };
         let tls = (self.tls || uri_tls).then(|| TlsOptions {
@@ -119,7 +119,7 @@ impl ConnectionArgs {
         let mut words = Vec::new();
         let mut option = |name: &str, value: Option<String>| {
             if let Some(value) = value {
-                words.push(format!(" {name} {value}"));
+                words.push(format!(" {name} {}", quoted(&value)));
             }
         };
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
@@ -131,10 +131,14 @@ impl ConnectionArgs {
         option("--sni", self.sni.clone());
         let verify = self.tls_verify.and_then(|verify| verify.to_possible_value());
         option("--tls-verify", verify.map(|value| value.get_name().to_owned()));
+        let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs_f64().to_string());
+        option("--connect-timeout", seconds(self.connect_timeout));
+        option("--read-timeout", seconds(self.read_timeout));
+        let tls = self.tls || self.uri.as_deref().is_some_and(|uri| Uri::parse(uri).is_ok_and(|uri| uri.tls));
         let flag = |set: bool, name: &str| if set { format!(" {name}") } else { String::new() };
         format!(
             "{}{}{}{}",
-            flag(self.tls, "--tls"),
+            flag(tls, "--tls"),
             flag(self.askpass, "--askpass"),
             flag(self.insecure, "--insecure"),
             words.concat()
@@ -142,9 +146,29 @@ impl ConnectionArgs {
     }
 }
 
+/// The password in the first of these variables that is set and not empty.
+fn password_of_environment(variables: &[&str]) -> Result<Option<SecretString>, Failure> {
+    for name in variables {
+        match std::env::var(name) {
+            Ok(password) if !password.is_empty() => return Ok(Some(SecretString::from(password))),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                return Err(Failure::new(format!("the password in {name} is not UTF-8 and cannot be used")));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
 fn ask_password() -> Result<SecretString, Failure> {
     let typed = rpassword::prompt_password("Please input password: ");
     typed.map(SecretString::from).map_err(|_| Failure::new("no password was typed; nothing was done"))
+}
+
+/// A word so that a shell takes it as one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// A duration typed as seconds, `0.5` or `3`.

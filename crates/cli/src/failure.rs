@@ -93,13 +93,16 @@ impl From<RunError> for Failure {
             RunError::Changed { .. } => Self::new(what).advice("look at it, then repeat the command: it plans anew"),
             RunError::Estranged { pairs, .. } => Self {
                 more: pairs.iter().take(12).map(ToString::to_string).collect(),
-                why: Some("nodes talk to each other over the cluster bus port: the client port + 10000 unless configured".into()),
-                advice: Some("open these ports between the nodes, or announce the right ones (cluster-announce-bus-port); then repeat the command".into()),
+                why: Some(
+                    "nodes talk to each other over the cluster bus port: the client port + 10000 unless configured"
+                        .into(),
+                ),
+                advice: Some(
+                    "open these ports between the nodes, or announce the right ones (cluster-announce-bus-port)".into(),
+                ),
                 ..Self::new(what)
             },
-            RunError::NotInTime { .. } => {
-                Self::new(what).advice("look at its log; the same command goes on from here")
-            }
+            RunError::NotInTime { .. } => Self::new(what).advice("look at its log"),
             _ => Self::new(what),
         }
     }

@@ -58,6 +58,7 @@ pub(crate) struct Target {
 
 /// Runs a command in the native words.
 pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
+    let wants_json = words.iter().any(|word| word == "--json");
     let words = std::iter::once("tribune").chain(words.iter().map(String::as_str));
     let words = match Words::try_parse_from(words) {
         Ok(words) => words,
@@ -71,10 +72,39 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Local(command) => local::run(&command, printer),
     };
     match outcome {
-        // Whoever stopped reading has what they wanted.
-        _ if printer.is_broken() => ExitStatus::Done,
-        Ok(status) => status,
-        Err(failure) => printer.failure(&failure),
+        Ok(status) => match printer.unwritten() {
+            Some(failure) => printer.failure(&failure),
+            None => status,
+        },
+        Err(failure) => {
+            if wants_json {
+                // A program that reads JSON finds the failure in the same place, too.
+                print_json(printer, &FailureReport::from(&failure)).ok();
+            }
+            printer.failure(&failure)
+        }
+    }
+}
+
+/// What is written instead of a report when a command with `--json` fails.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(crate) struct FailureReport {
+    /// What is wrong, one sentence.
+    error: String,
+    /// What else is wrong in the same way.
+    more: Vec<String>,
+    /// Why that matters, or what was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    /// What can be typed or done next.
+    #[serde(rename = "do", skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+impl From<&Failure> for FailureReport {
+    fn from(failure: &Failure) -> Self {
+        let Failure { what, more, why, advice, .. } = failure.clone();
+        Self { error: what, more, why, advice }
     }
 }
 

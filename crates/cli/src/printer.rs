@@ -21,8 +21,8 @@ pub(crate) struct Printer {
     begin: Instant,
     /// Whether a progress line stands on the terminal.
     shown: bool,
-    /// Whether standard output was closed by its reader.
-    broken: bool,
+    /// Why standard output can no longer be written.
+    broken: Option<io::Error>,
 }
 
 impl Printer {
@@ -35,7 +35,7 @@ impl Printer {
             live: io::stderr().is_terminal(),
             begin: Instant::now(),
             shown: false,
-            broken: false,
+            broken: None,
         }
     }
 
@@ -53,12 +53,15 @@ impl Printer {
     pub(crate) fn out(&mut self, text: &str) {
         self.clear();
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-        self.broken |= written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        if let Err(error) = written {
+            self.broken.get_or_insert(error);
+        }
     }
 
-    /// Whether nobody reads any more, so that going on to print is useless.
-    pub(crate) const fn is_broken(&self) -> bool {
-        self.broken
+    /// Why standard output could not be written to its end; a reader that has gone has what it wanted.
+    pub(crate) fn unwritten(&self) -> Option<Failure> {
+        let error = self.broken.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
+        Some(Failure::new(format!("standard output cannot be written: {error}")))
     }
 
     /// Something for the person rather than for the next program.

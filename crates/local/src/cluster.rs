@@ -6,14 +6,18 @@ use agent::{
     file::{self, Survives},
     lock::{self, LockError, RecordLock, Signal},
 };
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 use std::{
     collections::BTreeMap,
     fs, io,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
-use tokio::process::Command;
 
 /// How long all processes of a cluster may take to end: an agent gives its server 10 s before it kills it.
 const ENDS: Duration = Duration::from_secs(30);
@@ -78,12 +82,33 @@ impl Cluster {
 
     /// Keeps other commands away until the result is dropped; makes the directory.
     pub fn lock(&self) -> Result<CommandLock, LocalError> {
-        fs::create_dir_all(&self.directory).map_err(|error| self.unusable(error))?;
-        match RecordLock::acquire(&self.directory.join("command.lock")) {
-            Ok(lock) => Ok(CommandLock(lock)),
-            Err(LockError::Held { pid, .. }) => Err(LocalError::Busy { name: self.name.clone(), pid }),
-            Err(error) => Err(error.into()),
+        let path = self.directory.join("command.lock");
+        loop {
+            fs::create_dir_all(&self.directory).map_err(|error| self.unusable(error))?;
+            match RecordLock::acquire(&path) {
+                // The command that held it before may have removed the whole directory.
+                Ok(lock) if lock.is_at(&path) => return Ok(CommandLock(lock)),
+                Ok(_) => {}
+                Err(LockError::Held { pid, .. }) => return Err(LocalError::Busy { name: self.name.clone(), pid }),
+                Err(LockError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+    }
+
+    /// The error of members without settings.
+    pub fn torso(&self) -> LocalError {
+        LocalError::Torso { directory: self.directory.clone(), name: self.name.clone() }
+    }
+
+    /// Whether there is nothing yet: neither settings nor members.
+    pub fn is_new(&self) -> bool {
+        !self.exists() && !self.members_directory().exists()
+    }
+
+    /// Whether a server has ever run in one of the members' directories.
+    pub fn holds_data(&self) -> Result<bool, LocalError> {
+        Ok(self.ports()?.into_iter().any(|port| self.member_directory(port).data().join("nodes.conf").exists()))
     }
 
     /// What it was asked to be.
@@ -102,6 +127,10 @@ impl Cluster {
     /// When a port is taken or the disk has no room: then nothing was written.
     pub fn write_members(&self, first: u16, count: usize, engine: &Engine) -> Result<Vec<u16>, LocalError> {
         let ports = checks::ports(first, count)?;
+        let present = self.ports()?;
+        if let Some(port) = ports.iter().find(|port| present.contains(port)) {
+            return Err(LocalError::MemberExists { name: self.name.clone(), port: *port });
+        }
         ports.iter().try_for_each(|port| checks::port_is_free(*port))?;
         checks::room_for(count, &self.directory)?;
         for port in &ports {
@@ -117,7 +146,9 @@ impl Cluster {
             entries => entries.map_err(|error| self.unusable(error))?,
         };
         let port = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
-        let mut ports: Vec<u16> = entries.filter_map(port).collect();
+        // A directory without that file is still being written, or was never written to its end.
+        let whole = |port: &u16| self.member_directory(*port).member().exists();
+        let mut ports: Vec<u16> = entries.filter_map(port).filter(whole).collect();
         ports.sort_unstable();
         Ok(ports)
     }
@@ -147,8 +178,9 @@ impl Cluster {
 
     /// Starts the supervisor, or lets the one that runs look at the members again.
     ///
-    /// Ports of members that do not run must be free.
-    pub async fn start(&self) -> Result<(), LocalError> {
+    /// Ports of members that do not run must be free. It waits without letting other tasks run, so that nobody can drop it
+    /// half-way and leave a supervisor that is not known yet.
+    pub fn start(&self) -> Result<(), LocalError> {
         for member in self.members()?.iter().filter(|member| member.server_pid.is_none()) {
             checks::port_is_free(member.port)?;
         }
@@ -157,23 +189,20 @@ impl Cluster {
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(self.supervisor_log());
         let log = log.map_err(|error| self.unusable(error))?;
-        let errors = log.try_clone().map_err(|error| self.unusable(error))?;
         let mut command = Command::new("/proc/self/exe");
         command.arg0("tribune").arg("local-supervisor").arg(&self.directory).current_dir("/");
-        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         for secret in SECRET_VARIABLES {
             command.env_remove(secret);
         }
         let mut child = command.spawn().map_err(|error| self.unusable(error))?;
-        let began = Instant::now();
-        while self.supervisor()?.is_none() {
-            let ended = child.try_wait().map_err(|error| self.unusable(error))?.is_some();
-            if ended || began.elapsed() > STARTS {
-                return Err(LocalError::Supervisor { name: self.name.clone(), reason: self.last_words() });
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let ready = child.stdout.take().is_some_and(|output| says_something(&output, STARTS));
+        if ready {
+            return Ok(());
         }
-        Ok(())
+        // Not reaped yet, so this is nobody else.
+        child.kill().and_then(|()| child.wait()).map_err(|error| self.unusable(error))?;
+        Err(LocalError::Supervisor { name: self.name.clone(), reason: self.last_words() })
     }
 
     fn last_words(&self) -> String {
@@ -185,9 +214,13 @@ impl Cluster {
     /// Processes that a killed supervisor or agent left behind are ended, too.
     pub fn stop(&self) -> Result<(), LocalError> {
         let deadline = Instant::now() + ENDS;
-        self.end(&[self.supervisor_lock()], Signal::TERM, deadline)?;
         let directories: Vec<_> = self.ports()?.into_iter().map(|port| self.member_directory(port)).collect();
         let agents: Vec<_> = directories.iter().map(MemberDirectory::agent_lock).collect();
+        for agent in agents.iter().filter(|agent| agent.exists()) {
+            // The supervisor waits for them, and one that is stopped hears nothing.
+            lock::signal_holder(agent, Signal::CONT)?;
+        }
+        self.end(&[self.supervisor_lock()], Signal::TERM, deadline)?;
         self.end(&agents, Signal::TERM, deadline)?;
         let servers: Vec<_> = directories.iter().map(MemberDirectory::server_lock).collect();
         self.end(&servers, Signal::KILL, deadline)
@@ -223,10 +256,19 @@ impl Cluster {
 
     /// Removes the cluster's directory with all its data. Nothing of it may run any more.
     pub fn delete(&self) -> Result<(), LocalError> {
-        match fs::remove_dir_all(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(error)),
-            _ => Ok(()),
+        // Under another name first: what is interrupted then is no half of a cluster that somebody could bring up.
+        let away = self.directory.with_file_name(format!(".removed-{}", self.name));
+        for _ in 0..2 {
+            match fs::remove_dir_all(&away) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.unusable(error)),
+                _ => {}
+            }
+            match fs::rename(&self.directory, &away) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.unusable(error)),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Signals the server of a member; its process id, or none when it does not run.
@@ -241,16 +283,52 @@ impl Cluster {
         Ok(())
     }
 
-    /// Ends a member's processes and removes its directory with its data.
-    pub fn remove_member(&self, port: u16) -> Result<(), LocalError> {
-        self.member(port)?;
-        // Out of the supervisor's sight first, so that it starts nothing there any more. Locks go with the files.
-        let away = MemberDirectory::new(self.directory.join(format!("removed-{port}")));
-        fs::rename(self.member_directory(port).path(), away.path()).map_err(|error| self.unusable(error))?;
+    /// Where a member's directory is while it is being removed.
+    fn leaving_directory(&self, port: u16) -> MemberDirectory {
+        MemberDirectory::new(self.directory.join(format!("leaving-{port}")))
+    }
+
+    /// Members whose removal was begun and not finished.
+    pub fn leaving(&self) -> Result<Vec<u16>, LocalError> {
+        let entries = fs::read_dir(&self.directory).map_err(|error| self.unusable(error))?;
+        let port =
+            |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.strip_prefix("leaving-")?.parse().ok();
+        Ok(entries.filter_map(port).collect())
+    }
+
+    /// Takes a member out of the supervisor's sight and ends its processes; its data stays for [`Cluster::put_back`] or
+    /// [`Cluster::discard`]. A member that was taken out before is left as it is.
+    pub fn take_out(&self, port: u16) -> Result<(), LocalError> {
+        let away = self.leaving_directory(port);
+        if self.member_directory(port).path().exists() {
+            // Locks go with the files.
+            fs::rename(self.member_directory(port).path(), away.path()).map_err(|error| self.unusable(error))?;
+        }
         let deadline = Instant::now() + ENDS;
         self.end(&[away.agent_lock()], Signal::TERM, deadline)?;
-        self.end(&[away.server_lock()], Signal::KILL, deadline)?;
-        fs::remove_dir_all(away.path()).map_err(|error| self.unusable(error))
+        self.end(&[away.server_lock()], Signal::KILL, deadline)
+    }
+
+    /// Brings a member back that was taken out.
+    pub fn put_back(&self, port: u16) -> Result<(), LocalError> {
+        let (from, to) = (self.leaving_directory(port), self.member_directory(port));
+        fs::rename(from.path(), to.path()).map_err(|error| self.unusable(error))?;
+        lock::signal_holder(&self.supervisor_lock(), Signal::HUP)?;
+        Ok(())
+    }
+
+    /// Removes the data of a member that was taken out.
+    pub fn discard(&self, port: u16) -> Result<(), LocalError> {
+        match fs::remove_dir_all(self.leaving_directory(port).path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a member's server has ever run, by what it left on disk.
+    pub fn has_run(&self, port: u16) -> bool {
+        let kept = |directory: MemberDirectory| directory.data().join("nodes.conf").exists();
+        kept(self.member_directory(port)) || kept(self.leaving_directory(port))
     }
 
     /// Addresses at which clients find the cluster.
@@ -261,5 +339,21 @@ impl Cluster {
     /// The log of each member's server, by port.
     pub fn logs(&self) -> Result<BTreeMap<u16, PathBuf>, LocalError> {
         Ok(self.ports()?.into_iter().map(|port| (port, self.member_directory(port).server_log())).collect())
+    }
+}
+
+/// Whether a process writes something within this time; not when it ends without.
+fn says_something(output: &ChildStdout, within: Duration) -> bool {
+    let deadline = Instant::now() + within;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok(left) = Timespec::try_from(left) else { return false };
+        let mut descriptors = [PollFd::new(output, PollFlags::IN)];
+        match poll(&mut descriptors, Some(&left)) {
+            Ok(0) => return false,
+            Ok(_) => return descriptors.iter().any(|descriptor| descriptor.revents().contains(PollFlags::IN)),
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
     }
 }

@@ -125,7 +125,7 @@ fn cache() -> Option<PathBuf> {
     let root = variable("TRIBUNE_CACHE")
         .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("tribune")))
         .or_else(|| Some(variable("HOME")?.join(".cache/tribune")))?;
-    Some(root.join("engines"))
+    std::path::absolute(root.join("engines")).ok()
 }
 
 /// The engines of the cache by name, the newest version first.

@@ -31,6 +31,34 @@ pub enum LocalError {
         /// The ports that there are.
         others: Vec<u16>,
     },
+    /// There is a member with this port already.
+    #[error("cluster {name} has a member with port {port} already")]
+    MemberExists {
+        /// The cluster.
+        name: String,
+        /// The port.
+        port: u16,
+    },
+    /// Members without the file that says what the cluster was asked to be.
+    #[error("{} holds members but no cluster.json", directory.display())]
+    Torso {
+        /// The cluster's directory.
+        directory: PathBuf,
+        /// The cluster.
+        name: String,
+    },
+    /// The cluster was never made to its end.
+    #[error("cluster {name} was never made to its end")]
+    Unformed {
+        /// The cluster.
+        name: String,
+    },
+    /// No process of the cluster runs.
+    #[error("cluster {name} does not run")]
+    NotRunning {
+        /// The cluster.
+        name: String,
+    },
     /// Another command works on the cluster.
     #[error("another command, process {pid}, works on cluster {name}")]
     Busy {
@@ -49,7 +77,8 @@ pub enum LocalError {
     },
     /// Ports outside of what a cluster bus port can be added to.
     #[error(
-        "{count} members from port {first} on do not fit: ports go from 1024 to 55535, their bus ports lie 10000 above"
+        "{} from port {first} on do not fit: ports go from 1024 to 55535, their bus ports lie 10000 above",
+        if *count == 1 { "1 member".to_owned() } else { format!("{count} members") }
     )]
     PortRange {
         /// The first port.
@@ -101,8 +130,14 @@ pub enum LocalError {
         /// Its log.
         log: PathBuf,
     },
+    /// The program starts the server as another process instead of becoming it.
+    #[error("{} starts the server as another process: nobody could look after that one", program.display())]
+    NotTheServer {
+        /// The program.
+        program: PathBuf,
+    },
     /// A server runs and does not answer.
-    #[error("the server on port {port} does not answer after {seconds} s: {reason}")]
+    #[error("the server on port {port} is not ready after {seconds} s: it {reason}")]
     NotReady {
         /// Its port.
         port: u16,
@@ -149,17 +184,25 @@ impl LocalError {
         }
     }
 
-    /// What the user can type or do next.
-    pub fn advice(&self) -> Option<String> {
+    /// What the user can type or do next; `program` is how this program was called.
+    pub fn advice(&self, program: &str) -> Option<String> {
+        let of = |name: &str| if name == "main" { String::new() } else { format!(" --name {name}") };
         Some(match self {
-            Self::NoCluster { others, name } if others.is_empty() => {
-                format!("tribune local up --name {name}")
-            }
+            Self::NoCluster { others, name } if others.is_empty() => format!("{program} local up{}", of(name)),
             Self::NoCluster { others, .. } => format!("those that there are: --name {}", others.join(", --name ")),
             Self::NoMember { others, .. } => {
                 let ports: Vec<String> = others.iter().map(u16::to_string).collect();
                 format!("its members: {}", ports.join(" "))
             }
+            Self::MemberExists { name, .. } => {
+                format!("another port: --port N      or look at it: {program} local status{}", of(name))
+            }
+            Self::Torso { name, .. } => {
+                format!("put cluster.json back, or remove all of it: {program} local down{} --remove", of(name))
+            }
+            Self::Unformed { name } => format!("make it to its end: {program} local up{}", of(name)),
+            Self::NotRunning { name } => format!("{program} local up{}", of(name)),
+            Self::NotTheServer { .. } => "let the program become the server: exec it on its last line".to_owned(),
             Self::Busy { .. } => "wait until it has ended, then repeat".to_owned(),
             Self::PortTaken { port, .. } => {
                 format!("other ports: --port N; who has this one: ss -ltnp sport = :{port}")

@@ -44,6 +44,9 @@ impl Home {
         if cluster.exists() {
             return Ok(cluster);
         }
+        if !cluster.is_new() {
+            return Err(cluster.torso());
+        }
         Err(LocalError::NoCluster { name: name.to_owned(), others: self.names()? })
     }
 

@@ -3,7 +3,7 @@
 use crate::{Engine, LocalError};
 use agent::{Member, MemberDirectory, Phase, State, lock};
 use serde::Serialize;
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::SystemTime};
 
 /// What a member is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -42,6 +42,9 @@ pub struct MemberStatus {
     /// What the server said before it ended the last time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub last_words: Vec<String>,
+    /// In how many seconds the agent starts the server again, while it waits for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_start_seconds: Option<u64>,
     /// The member's directory.
     pub directory: PathBuf,
     /// The server's log.
@@ -68,6 +71,10 @@ impl MemberStatus {
             server_pid,
             agent_pid,
             restarts: told.as_ref().map_or(0, |state| state.restarts),
+            next_start_seconds: told
+                .as_ref()
+                .and_then(|state| state.next_start_in(SystemTime::now()))
+                .map(|left| left.as_secs()),
             last_exit: told.as_ref().and_then(|state| state.last_exit.clone()),
             last_words: told.map(|state| state.last_log).unwrap_or_default(),
             directory: directory.path().to_owned(),

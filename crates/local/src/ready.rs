@@ -50,7 +50,13 @@ async fn one(
             Ok(answer) if status.server_pid.is_some() && answer.view.server.process_id == status.server_pid => {
                 return Ok((address, answer));
             }
-            Ok(_) => Trouble::Protocol("another program listens there".to_owned()),
+            Ok(answer) => {
+                let parent = answer.view.server.process_id.and_then(parent_of);
+                if parent.is_some() && parent == status.server_pid {
+                    return Err(LocalError::NotTheServer { program: cluster.settings()?.engine.program });
+                }
+                Trouble::Protocol("another program listens there".to_owned())
+            }
             Err(error) => error.trouble,
         };
         // What happened before the wait is forgiven, if anything is.
@@ -64,7 +70,9 @@ async fn one(
                 log: status.log,
             });
         }
-        if begin.elapsed() >= ready.patience {
+        // Whoever answers so will not answer otherwise later.
+        let settled = matches!(trouble, Trouble::NotACluster | Trouble::Refusal(_) | Trouble::NotPermitted(_));
+        if settled || begin.elapsed() >= ready.patience {
             return Err(LocalError::NotReady {
                 port,
                 seconds: begin.elapsed().as_secs(),
@@ -74,4 +82,10 @@ async fn one(
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// The parent of a process, by the fourth field of `/proc/PID/stat`; the second is a name in parentheses.
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }

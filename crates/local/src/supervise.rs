@@ -3,7 +3,7 @@
 use crate::{Cluster, LocalError};
 use agent::{
     MemberDirectory,
-    lock::{self, Signal},
+    lock::{self, LockError, Signal},
 };
 use std::{
     collections::BTreeSet,
@@ -55,6 +55,8 @@ async fn keep_all(cluster: &Cluster) -> Result<(), LocalError> {
     let mut kept: BTreeSet<u16> = BTreeSet::new();
     let mut keepers = JoinSet::new();
     log(cluster, "watching");
+    // Whoever started it waits for this word.
+    writeln!(io::stdout(), "ready").ok();
     loop {
         for port in cluster.ports()? {
             if kept.insert(port) {
@@ -154,8 +156,15 @@ async fn end(child: &mut Child) {
 /// Waits until nobody holds the agent's lock.
 async fn released(directory: &MemberDirectory) {
     let path = directory.agent_lock();
-    let wait = move || while lock::wait_released(&path, Instant::now() + Duration::from_mins(1)).is_err() {};
-    tokio::task::spawn_blocking(wait).await.ok();
+    loop {
+        let path = path.clone();
+        let wait = move || lock::wait_released(&path, Instant::now() + Duration::from_mins(1));
+        match tokio::task::spawn_blocking(wait).await {
+            Ok(Err(LockError::Held { .. } | LockError::Restless { .. })) => {}
+            // What cannot be waited for is looked at again after the pause between two agents.
+            _ => return,
+        }
+    }
 }
 
 /// A line in the log, which is standard error. A log that has grown too long begins anew.

@@ -3,17 +3,13 @@
 use crate::Credentials;
 use secrecy::SecretString;
 
-/// What a URI says of a connection.
+/// What a URI says of a connection. Which server to connect to is said elsewhere: host, port and database are not looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Uri {
     /// User and password, with %xx decoded.
     pub credentials: Credentials,
     /// Whether the scheme ends in `s`.
     pub tls: bool,
-    /// The host, if there is one.
-    pub host: Option<String>,
-    /// The port, if there is one.
-    pub port: Option<u16>,
 }
 
 /// A text that is no such URI. The text is left out: it may hold a password.
@@ -22,23 +18,34 @@ pub struct Uri {
 pub struct NotAUri;
 
 impl Uri {
-    /// Reads a URI.
+    /// Reads a URI. What stands before the `@` without a `:` in it is a password, as for redis-cli and valkey-cli.
     pub fn parse(text: &str) -> Result<Self, NotAUri> {
-        let url = url::Url::parse(text).map_err(|_| NotAUri)?;
-        let tls = match url.scheme() {
+        let (scheme, rest) = text.split_once("://").ok_or(NotAUri)?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
             "redis" | "valkey" => false,
             "rediss" | "valkeys" => true,
             _ => return Err(NotAUri),
         };
-        let decode = |text: &str| {
-            let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
-            decoded.map(std::borrow::Cow::into_owned).map_err(|_| NotAUri)
+        let (user, password) = match userinfo(rest) {
+            Some(userinfo) => userinfo.split_once(':').map_or(("", userinfo), |parts| parts),
+            None => ("", ""),
         };
-        let user = Some(decode(url.username())?).filter(|user| !user.is_empty());
-        let password = url.password().map(decode).transpose()?.map(SecretString::from);
-        let host = url.host_str().map(|host| host.trim_start_matches('[').trim_end_matches(']').to_owned());
-        Ok(Self { credentials: Credentials { user, password }, tls, host, port: url.port() })
+        let credentials = Credentials { user: decoded(user)?, password: decoded(password)?.map(SecretString::from) };
+        Ok(Self { credentials, tls })
     }
+}
+
+/// What stands before the `@` in front of the host; none without one. A password may hold a bare `/`, though it should not.
+fn userinfo(rest: &str) -> Option<&str> {
+    let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+    let userinfo = authority.rsplit_once('@').or_else(|| rest.split_once('@'));
+    userinfo.map(|(userinfo, _)| userinfo)
+}
+
+/// The text with %xx decoded; none where it is empty.
+fn decoded(text: &str) -> Result<Option<String>, NotAUri> {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8().map_err(|_| NotAUri)?;
+    Ok(Some(decoded.into_owned()).filter(|text| !text.is_empty()))
 }
 
 #[cfg(test)]
@@ -47,23 +54,31 @@ mod tests {
     use secrecy::ExposeSecret;
 
     #[test]
-    fn every_part_is_read() {
-        let uri = Uri::parse("rediss://bob:p%40ss%25@db.example:7001/0").unwrap();
-        assert_eq!(uri.credentials.user.as_deref(), Some("bob"));
-        assert_eq!(uri.credentials.password.unwrap().expose_secret(), "p@ss%");
-        assert_eq!((uri.tls, uri.host.as_deref(), uri.port), (true, Some("db.example"), Some(7001)));
-        let uri = Uri::parse("valkey://:secret@[::1]").unwrap();
-        assert_eq!((uri.credentials.user, uri.host.as_deref(), uri.port), (None, Some("::1"), None));
+    fn user_password_and_tls_are_read_from_every_form_that_the_tools_take() {
+        for (text, user, password, tls) in [
+            ("rediss://bob:p%40ss%25@db.example:7001/0", Some("bob"), Some("p@ss%"), true),
+            ("valkey://:secret@[::1]", None, Some("secret"), false),
+            ("REDIS://secret@host", None, Some("secret"), false),
+            ("redis://bob:secret:more@host:1", Some("bob"), Some("secret:more"), false),
+            ("redis://:p@ss@host/0", None, Some("p@ss"), false),
+            ("redis://:p/w#d?@host", None, Some("p/w#d?"), false),
+            ("redis://bob@host:7001", None, Some("bob"), false),
+            ("valkeys://host:7001", None, None, true),
+            ("redis://@host", None, None, false),
+            ("redis://", None, None, false),
+        ] {
+            let uri = Uri::parse(text).unwrap();
+            let Credentials { user: read_user, password: read_password } = uri.credentials;
+            let read_password = read_password.as_ref().map(ExposeSecret::expose_secret);
+            assert_eq!((read_user.as_deref(), read_password, uri.tls), (user, password, tls), "{text}");
+        }
     }
 
     #[test]
     fn what_is_no_uri_is_refused_without_telling_the_password() {
-        for text in ["http://a:secret@b", "secret", "redis:/", ""] {
-            if let Err(error) = Uri::parse(text) {
-                assert!(!error.to_string().contains("secret"));
-            } else {
-                assert_eq!(text, "redis:/");
-            }
+        for text in ["http://a:secret@b", "secret", "redis:/", "redis://:secret%ff@b", ""] {
+            let refusal = Uri::parse(text).map(|_| ()).unwrap_err();
+            assert!(!refusal.to_string().contains("secret"), "{text}");
         }
     }
 }

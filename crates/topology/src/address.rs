@@ -36,8 +36,18 @@ pub struct NodeAddr {
 
 /// Text that is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an address: HOST:PORT, such as 127.0.0.1:7000, [::1]:7000 or db.example:7000@17000")]
+#[error("{:?} is not an address: HOST:PORT, such as 127.0.0.1:7000, [::1]:7000 or db.example:7000@17000", self.shown())]
 pub struct NotAnAddress(pub String);
+
+impl NotAnAddress {
+    /// The text without what may be a password in it: it was perhaps meant as a URI.
+    pub fn shown(&self) -> &str {
+        match self.0.rsplit_once('@') {
+            Some((_, behind)) if self.0.contains("://") => behind,
+            _ => &self.0,
+        }
+    }
+}
 
 impl PartialEq for NodeAddr {
     fn eq(&self, other: &Self) -> bool {

@@ -153,9 +153,17 @@ impl ClusterView {
         shards
     }
 
-    /// The slots that some node which answered claims as its own, or that are known to belong to one that did not answer.
+    /// Whether a node is lost: it does not answer, and most of those that know it call it failed.
+    pub fn is_lost(&self, node: &ObservedNode) -> bool {
+        let flagged = node.id.filter(|_| node.said.is_err()).map(|id| self.flagged(id, &Flag::Failing));
+        flagged.is_some_and(|(failed, all)| failed * 2 > all)
+    }
+
+    /// The slots that some node which answered claims as its own, or that are known to belong to one that did not answer
+    /// and is not lost.
     pub fn served(&self) -> SlotSet {
-        self.members().fold(SlotSet::new(), |all, member| all.union(&member.account.slots))
+        let members = self.members().filter(|member| !self.is_lost(member.node));
+        members.fold(SlotSet::new(), |all, member| all.union(&member.account.slots))
     }
 
     /// The slot maps that the nodes hold, with the nodes that hold each; the one that most nodes hold first.

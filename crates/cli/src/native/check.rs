@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: &CheckArgs, printer: &mut Printer) -> Result<
 }
 
 fn verdict(report: &CheckReport) -> String {
-    let nodes = format!("{} of {} answer", report.nodes_answering, units::count(report.nodes, "node"));
+    let nodes = format!("{} of {} nodes answer", report.nodes_answering, report.nodes);
     let slots = format!("{} of 16384 slots served", report.slots_served);
     if report.healthy {
         format!("{GREEN}healthy{GREEN:#}: {nodes}, {slots}")

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 use topology::{
-    NodeAddr, NodeId,
+    Host, NodeAddr, NodeId,
     create::{self, NewNode, Shards},
     plan::Plan,
 };
@@ -39,7 +39,7 @@ pub(crate) struct CreateArgs {
     shards: Option<usize>,
     /// The zone of a host, where the servers do not tell it themselves (availability-zone)
     #[arg(long = "zone", value_name = "HOST=ZONE", value_parser = zone)]
-    zones: Vec<(String, String)>,
+    zones: Vec<(Host, String)>,
     /// Make nodes that an interrupted create left half-made as new again
     #[arg(long, conflicts_with_all = ["replicas", "shards", "zones"])]
     undo: bool,
@@ -59,9 +59,11 @@ pub(crate) struct CreateArgs {
     connection: ConnectionArgs,
 }
 
-fn zone(text: &str) -> Result<(String, String), String> {
-    let (host, zone) = text.split_once('=').ok_or("not HOST=ZONE")?;
-    Ok((host.to_owned(), zone.to_owned()))
+fn zone(text: &str) -> Result<(Host, String), String> {
+    let (host, zone) = text.split_once('=').filter(|(_, zone)| !zone.is_empty()).ok_or("not HOST=ZONE")?;
+    // Any port makes an address of a host.
+    let address = NodeAddr::from_parts(host, "1").map_err(|_| "no host before the =")?;
+    Ok((address.host, zone.to_owned()))
 }
 
 /// What `create --json` writes.
@@ -90,6 +92,15 @@ enum Outcome {
 pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let addresses = arguments.addresses.iter().map(|text| text.parse()).collect::<Result<Vec<NodeAddr>, _>>()?;
     create::refuse_same_address(&addresses)?;
+    let nowhere = arguments.zones.iter().find(|(host, _)| addresses.iter().all(|address| address.host != *host));
+    if let Some((host, zone)) = nowhere {
+        return Err(Failure::new(format!("--zone {host}={zone}: no address has the host {host}"))
+            .advice("write the host as in the addresses")
+            .status(ExitStatus::WrongWords));
+    }
+    if arguments.shards == Some(0) {
+        return Err(Failure::new("a cluster has at least 1 shard").status(ExitStatus::WrongWords));
+    }
     let shards = arguments.shards.map_or(Shards::AsManyAsPossible, Shards::Exactly);
     if !arguments.undo {
         create::count_shards(addresses.len(), arguments.replicas, shards)?;
@@ -108,6 +119,9 @@ pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result
     }
     if !arguments.json {
         printer.out(&plan_text::text(&plan));
+    } else if !arguments.yes && !arguments.dry_run {
+        // Whoever is asked must have seen what about; standard output is for the report.
+        printer.note(&plan_text::text(&plan));
     }
     if arguments.dry_run {
         report(arguments, &plan, Outcome::Planned, printer)?;
@@ -136,14 +150,14 @@ pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result
 pub(crate) async fn ask(
     dialer: &dyn Dialer,
     addresses: &[NodeAddr],
-    zones: &[(String, String)],
+    zones: &[(Host, String)],
 ) -> Result<(Vec<NewNode>, BTreeMap<NodeId, Arc<dyn NodeLink>>), Failure> {
     let (mut nodes, mut links, mut errors) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (address, answer) in addresses.iter().zip(ask_all(dialer, addresses).await) {
         match answer {
             Err(error) => errors.push(error),
             Ok(Answer { link, view }) => {
-                let told = zones.iter().find(|(host, _)| *host == address.host.to_string());
+                let told = zones.iter().find(|(host, _)| *host == address.host);
                 let zone = told.map(|(_, zone)| zone.clone()).or_else(|| view.server.zone.clone());
                 links.insert(view.myself.id, link);
                 nodes.push(NewNode { address: address.clone(), zone, view });

@@ -39,7 +39,9 @@ pub(crate) enum LocalCommand {
     /// Take a server out of the cluster and remove it with its data
     Remove(membership::RemoveArgs),
     /// List the clusters of this machine
-    List,
+    List(status::ListArgs),
+    /// Print the server program that up would use
+    Engine(up::EngineArgs),
 }
 
 /// Which cluster.
@@ -62,7 +64,8 @@ pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitS
         LocalCommand::Resume(arguments) => faults::resume(arguments, printer),
         LocalCommand::Add(arguments) => block_on(membership::add(arguments, printer)),
         LocalCommand::Remove(arguments) => block_on(membership::remove(arguments, printer)),
-        LocalCommand::List => status::list(printer),
+        LocalCommand::List(arguments) => status::list(arguments, printer),
+        LocalCommand::Engine(arguments) => block_on(up::engine(arguments, printer)),
     }
 }
 
@@ -74,8 +77,13 @@ impl Name {
 
     /// The words that name this cluster again in another command.
     fn again(&self) -> String {
-        if self.name == "main" { String::new() } else { format!(" --name {}", self.name) }
+        again(&self.name)
     }
+}
+
+/// The words that name a cluster again in another command.
+fn again(name: &str) -> String {
+    if name == "main" { String::new() } else { format!(" --name {name}") }
 }
 
 /// Servers of this machine have neither password nor TLS: they listen on loopback alone.
@@ -96,6 +104,6 @@ fn program() -> String {
 
 impl From<LocalError> for Failure {
     fn from(error: LocalError) -> Self {
-        Self { why: error.why(), advice: error.advice(), ..Self::new(error.to_string()) }
+        Self { why: error.why(), advice: error.advice(&program()), ..Self::new(error.to_string()) }
     }
 }

@@ -1,6 +1,10 @@
 //! The forms of `--json`, kept as files for those who read them.
 
-use super::{create::CreateReport, local::status::LocalReport};
+use super::{
+    FailureReport,
+    create::CreateReport,
+    local::status::{Listed, LocalReport},
+};
 use schemars::{Schema, schema_for};
 use std::{fs, path::Path};
 use topology::{
@@ -8,13 +12,15 @@ use topology::{
     report::{CheckReport, ClusterReport},
 };
 
-fn schemas() -> [(&'static str, Schema); 5] {
+fn schemas() -> [(&'static str, Schema); 7] {
     [
         ("check", schema_for!(CheckReport)),
         ("status", schema_for!(ClusterReport)),
         ("create", schema_for!(CreateReport)),
         ("local-status", schema_for!(LocalReport)),
         ("plan", schema_for!(Plan)),
+        ("local-list", schema_for!(Vec<Listed>)),
+        ("failure", schema_for!(FailureReport)),
     ]
 }
 

@@ -1,80 +1,21 @@
 //! The command line of the reference tools: options anywhere, one `--cluster COMMAND ARGS…` among them.
 
-use super::Wording;
+use super::{
+    misuse::Misuse,
+    options::{self, Takes},
+};
 use std::collections::BTreeMap;
 
-/// What an option takes behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Takes {
-    Nothing,
-    Value,
-    /// All following words with a `=` in them.
-    Pairs,
+/// What the words ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// To be told how to use the program.
+    Help,
+    /// To be told its version.
+    Version,
+    /// To run a command.
+    Run(Invocation),
 }
-
-use Takes::{Nothing, Pairs, Value};
-
-/// Every option, with the name under which it is kept.
-const OPTIONS: &[(&str, &str, Takes)] = &[
-    ("-a", "--pass", Value),
-    ("--pass", "--pass", Value),
-    ("--user", "--user", Value),
-    ("--askpass", "--askpass", Nothing),
-    ("--no-auth-warning", "--no-auth-warning", Nothing),
-    ("-u", "-u", Value),
-    ("-h", "-h", Value),
-    ("-p", "-p", Value),
-    ("-t", "-t", Value),
-    ("-4", "-4", Nothing),
-    ("-6", "-6", Nothing),
-    ("-c", "-c", Nothing),
-    ("-n", "-n", Value),
-    ("-2", "-2", Nothing),
-    ("-3", "-3", Nothing),
-    ("-x", "-x", Nothing),
-    ("-X", "-X", Value),
-    ("-e", "-e", Nothing),
-    ("--raw", "--raw", Nothing),
-    ("--no-raw", "--no-raw", Nothing),
-    ("--verbose", "--verbose", Nothing),
-    ("--tls", "--tls", Nothing),
-    ("--sni", "--sni", Value),
-    ("--cacert", "--cacert", Value),
-    ("--cacertdir", "--cacertdir", Value),
-    ("--cert", "--cert", Value),
-    ("--key", "--key", Value),
-    ("--insecure", "--insecure", Nothing),
-    ("--tls-ciphers", "--tls-ciphers", Value),
-    ("--tls-ciphersuites", "--tls-ciphersuites", Value),
-    ("--cluster-yes", "--cluster-yes", Nothing),
-    ("--cluster-replicas", "--cluster-replicas", Value),
-    ("--cluster-search-multiple-owners", "--cluster-search-multiple-owners", Nothing),
-    ("--cluster-fix-with-unreachable-masters", "--cluster-fix-with-unreachable-masters", Nothing),
-    ("--cluster-fix-with-unreachable-primaries", "--cluster-fix-with-unreachable-masters", Nothing),
-    ("--cluster-from", "--cluster-from", Value),
-    ("--cluster-to", "--cluster-to", Value),
-    ("--cluster-slots", "--cluster-slots", Value),
-    ("--cluster-timeout", "--cluster-timeout", Value),
-    ("--cluster-pipeline", "--cluster-pipeline", Value),
-    ("--cluster-threshold", "--cluster-threshold", Value),
-    ("--cluster-replace", "--cluster-replace", Nothing),
-    ("--cluster-copy", "--cluster-copy", Nothing),
-    ("--cluster-simulate", "--cluster-simulate", Nothing),
-    ("--cluster-weight", "--cluster-weight", Pairs),
-    ("--cluster-use-empty-masters", "--cluster-use-empty-masters", Nothing),
-    ("--cluster-use-empty-primaries", "--cluster-use-empty-masters", Nothing),
-    ("--cluster-slave", "--cluster-slave", Nothing),
-    ("--cluster-replica", "--cluster-slave", Nothing),
-    ("--cluster-master-id", "--cluster-master-id", Value),
-    ("--cluster-primary-id", "--cluster-master-id", Value),
-    ("--cluster-only-masters", "--cluster-only-masters", Nothing),
-    ("--cluster-only-primaries", "--cluster-only-masters", Nothing),
-    ("--cluster-only-replicas", "--cluster-only-replicas", Nothing),
-    ("--cluster-from-user", "--cluster-from-user", Value),
-    ("--cluster-from-pass", "--cluster-from-pass", Value),
-    ("--cluster-from-askpass", "--cluster-from-askpass", Nothing),
-    ("--cluster-use-atomic-slot-migration", "--cluster-use-atomic-slot-migration", Nothing),
-];
 
 /// What was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,97 +35,64 @@ impl Invocation {
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.options.get(name)?.last().map(String::as_str)
     }
-}
 
-/// Words that the reference tools refuse.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Misuse {
-    /// An option that there is not, or one without its value.
-    BadOption(String),
-    /// No `--cluster`, an empty one, or two.
-    NoCommand,
-    /// A sub-command that there is not.
-    UnknownCommand,
-    /// Too many or too few arguments.
-    WrongArguments,
-    /// No `host:port`.
-    NotAnEntry,
-    /// An argument of `create` that is no `host:port`.
-    NotAnAddress(String),
-    /// A value that is no number.
-    NotANumber { option: &'static str, value: String },
-}
-
-impl Misuse {
-    /// Says what is wrong and ends the command.
-    pub(crate) fn stop(&self, terminal: &mut super::Terminal<'_>) -> super::Stop {
-        terminal.complain(&self.text(terminal.wording));
-        super::Stop::Said(crate::failure::ExitStatus::NotDone)
-    }
-
-    /// The line for standard error.
-    pub(crate) fn text(&self, wording: Wording) -> String {
-        let tool = wording.product().to_lowercase();
-        match self {
-            Self::BadOption(option) => format!("Unrecognized option or bad number of args for: '{option}'\n"),
-            Self::NoCommand => format!(
-                "Usage: {tool}-cli [OPTIONS] --cluster COMMAND [ARGS...] [OPTIONS]\nUse --cluster help to list the commands.\n"
-            ),
-            Self::UnknownCommand => "Unknown --cluster subcommand\n".to_owned(),
-            Self::WrongArguments => "[ERR] Wrong number of arguments for specified --cluster sub command\n".to_owned(),
-            Self::NotAnEntry => {
-                "[ERR] Invalid arguments: you need to pass either a valid address (ie. 120.0.0.1:7000) or \
-                                 space separated IP and port (ie. 120.0.0.1 7000)\n"
-                    .to_owned()
+    /// Keeps an option with what it takes of the words behind it; returns the others.
+    fn take_option<'a>(&mut self, word: &str, behind: &'a [String]) -> Result<&'a [String], Misuse> {
+        let bad = || Misuse::BadOption(word.to_owned());
+        let (name, takes) = options::find(word).ok_or_else(bad)?;
+        let values = self.options.entry(name).or_default();
+        match takes {
+            Takes::Nothing => Ok(behind),
+            Takes::Value => {
+                let (value, behind) = behind.split_first().ok_or_else(bad)?;
+                values.push(value.clone());
+                Ok(behind)
             }
-            Self::NotAnAddress(text) => format!("Invalid address format: {text}\n"),
-            Self::NotANumber { option, value } => format!("[ERR] Option '{option}' takes a number, not '{value}'\n"),
+            Takes::Pairs if !values.is_empty() => Err(Misuse::WeightsTwice),
+            Takes::Pairs => {
+                let is_pair = |word: &String| word.contains('=') && !word.starts_with("--");
+                let end = behind.iter().position(|word| !is_pair(word)).unwrap_or(behind.len());
+                let (pairs, behind) = behind.split_at(end);
+                values.extend_from_slice(pairs);
+                Ok(behind)
+            }
         }
     }
 }
 
-/// Reads the words behind the program's name.
-pub(crate) fn parse(words: &[String]) -> Result<Invocation, Misuse> {
+/// Reads the words behind the program's name, from left to right: help and version are told without looking further.
+pub(crate) fn parse(words: &[String]) -> Result<Request, Misuse> {
     let mut invocation = Invocation::default();
     let mut rest = words;
     while let Some((word, behind)) = rest.split_first() {
         rest = behind;
-        if word == "--cluster" {
-            let (name, behind) = rest.split_first().ok_or(Misuse::NoCommand)?;
-            if invocation.command.is_some() {
-                return Err(Misuse::NoCommand);
-            }
-            let arguments = bare_words(&mut rest, behind);
-            invocation.command = Some((name.clone(), arguments));
-        } else if word.starts_with('-') {
-            let bad = || Misuse::BadOption(word.clone());
-            let (_, name, takes) = OPTIONS.iter().find(|(typed, ..)| typed == word).ok_or_else(bad)?;
-            let values = invocation.options.entry(name).or_default();
-            match takes {
-                Nothing => {}
-                Value => {
-                    let (value, behind) = rest.split_first().ok_or_else(bad)?;
-                    values.push(value.clone());
-                    rest = behind;
+        match (word.as_str(), behind) {
+            ("--help", _) | ("-h", []) => return Ok(Request::Help),
+            ("-v" | "--version", _) => return Ok(Request::Version),
+            ("--cluster", []) => return Err(Misuse::NoCommand),
+            ("--cluster", [name, behind @ ..]) => {
+                if invocation.command.is_some() {
+                    return Err(Misuse::NoCommand);
                 }
-                Pairs if !values.is_empty() => return Err(bad()),
-                Pairs => {
-                    let end = rest.iter().position(|word| !word.contains('=')).unwrap_or(rest.len());
-                    let (pairs, behind) = rest.split_at(end);
-                    values.extend_from_slice(pairs);
-                    rest = behind;
-                }
+                let arguments = bare_words(&mut rest, behind);
+                invocation.command = Some((name.clone(), arguments));
             }
-        } else {
-            // A later group of bare words is the arguments of a command that had none; otherwise nobody wants it.
-            let behind = std::iter::once(word.clone()).chain(bare_words(&mut rest, behind)).collect();
-            match &mut invocation.command {
-                Some((_, arguments)) if arguments.is_empty() => *arguments = behind,
-                _ => {}
+            _ if word.starts_with('-') => rest = invocation.take_option(word, behind)?,
+            _ => {
+                // A later group of bare words is the arguments of a command that had none; otherwise nobody wants it.
+                let behind = std::iter::once(word.clone()).chain(bare_words(&mut rest, behind)).collect();
+                match &mut invocation.command {
+                    Some((_, arguments)) if arguments.is_empty() => *arguments = behind,
+                    _ => {}
+                }
             }
         }
     }
-    Ok(invocation)
+    let excluded = options::EXCLUSIVE.iter().find(|(one, other)| invocation.has(one) && invocation.has(other));
+    match excluded {
+        Some((one, other)) => Err(Misuse::Exclusive(one, other)),
+        None => Ok(Request::Run(invocation)),
+    }
 }
 
 /// Takes the words up to the first option.
@@ -199,8 +107,28 @@ fn bare_words<'a>(rest: &mut &'a [String], words: &'a [String]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Invocation, Misuse> {
+    fn read(line: &str) -> Result<Request, Misuse> {
         parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    fn parsed(line: &str) -> Result<Invocation, Misuse> {
+        read(line).map(|request| match request {
+            Request::Run(invocation) => invocation,
+            other => panic!("{line}: {other:?}"),
+        })
+    }
+
+    #[test]
+    fn help_and_version_are_told_without_looking_further() {
+        for (line, request) in [
+            ("--cluster check --help --bogus", Request::Help),
+            ("-a x -h", Request::Help),
+            ("-v", Request::Version),
+            ("--cluster bogus --version", Request::Version),
+        ] {
+            assert_eq!(read(line), Ok(request), "{line}");
+        }
+        assert!(parsed("-h host --cluster check").unwrap().has("-h"));
     }
 
     #[test]
@@ -236,10 +164,8 @@ mod tests {
         for (line, misuse) in [
             ("--cluster check a:1 --cluster-bogus", Misuse::BadOption("--cluster-bogus".into())),
             ("--cluster check a:1 --cluster-replicas", Misuse::BadOption("--cluster-replicas".into())),
-            (
-                "--cluster rebalance a:1 --cluster-weight a=1 --cluster-weight b=1",
-                Misuse::BadOption("--cluster-weight".into()),
-            ),
+            ("--cluster rebalance a:1 --cluster-weight a=1 --cluster-weight b=1", Misuse::WeightsTwice),
+            ("--cluster check a:1 -4 -6", Misuse::Exclusive("-4", "-6")),
             ("--cluster", Misuse::NoCommand),
             ("--cluster check a:1 --cluster info a:1", Misuse::NoCommand),
         ] {

@@ -32,7 +32,7 @@ pub(crate) async fn load(
     Ok(observation)
 }
 
-/// The nodes that take part, in the order in which the first one lists them; the others are named on standard error.
+/// The nodes that take part, in the order in which the first one lists them. The others are named with their trouble.
 pub(crate) fn loaded<'a>(observation: &'a Observation, terminal: &mut Terminal<'_>) -> Vec<Loaded<'a>> {
     let mut nodes = Vec::new();
     for node in &observation.view.nodes {
@@ -44,19 +44,54 @@ pub(crate) fn loaded<'a>(observation: &'a Observation, terminal: &mut Terminal<'
                 }
             }
             Err(silence) => {
-                let product = terminal.wording.product();
-                let address = node.address.bare();
-                terminal.complain(&format!("Could not connect to {product} at {address}: {}\n", silence.reason));
+                let trouble = observation.troubles.iter().find(|error| error.address.same_endpoint(&node.address));
+                match trouble {
+                    Some(error) => not_loaded(error, terminal),
+                    None => not_connected(&node.address, &silence.reason, terminal),
+                }
             }
         }
     }
+    warn_of_orphans(&nodes, terminal);
     nodes
+}
+
+/// Says what keeps one of the other nodes away. What it answers instead of its view, the reference does not tell.
+fn not_loaded(error: &NodeError, terminal: &mut Terminal<'_>) {
+    match &error.trouble {
+        Trouble::PasswordNeeded
+        | Trouble::NotPermitted(_)
+        | Trouble::ProtectedMode
+        | Trouble::Loading
+        | Trouble::NotACluster
+        | Trouble::Moved(_)
+        | Trouble::Refusal(_) => {
+            let address = error.address.bare();
+            terminal.say(Tone::Bad, &format!("[ERR] Unable to load info for node {address}\n"));
+        }
+        _ => {
+            // Only that it is said matters: the command goes on.
+            let _ = unreachable(error, terminal);
+        }
+    }
+}
+
+fn warn_of_orphans(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) {
+    for loaded in nodes {
+        let Some(primary) = loaded.entry().primary else { continue };
+        if !nodes.iter().any(|node| node.entry().id == primary) {
+            let (address, replica) = (loaded.address.bare(), terminal.wording.replica());
+            terminal.say(
+                Tone::Warning,
+                &format!("*** WARNING: {address} claims to be {replica} of unknown node ID {primary}.\n"),
+            );
+        }
+    }
 }
 
 /// Says that a node cannot be talked to.
 pub(crate) fn unreachable(error: &NodeError, terminal: &mut Terminal<'_>) -> Stop {
     let address = error.address.bare();
-    let product = terminal.wording.product();
     match &error.trouble {
         Trouble::NotACluster => return not_a_cluster(&error.address, terminal),
         Trouble::PasswordNeeded => {
@@ -71,13 +106,14 @@ pub(crate) fn unreachable(error: &NodeError, terminal: &mut Terminal<'_>) -> Sto
         Trouble::NotPermitted(line) | Trouble::Moved(line) | Trouble::Refusal(line) => {
             terminal.say(Tone::Bad, &format!("Node {address} replied with error:\n{line}\n"));
         }
-        Trouble::Tls(trouble) => terminal.complain(&format!(
-            "Could not connect to {product} at {address}: {}{trouble}\n",
-            if matches!(trouble, TlsTrouble::ServerSpeaksTls) { "" } else { "TLS: " }
-        )),
-        other => terminal.complain(&format!("Could not connect to {product} at {address}: {}\n", reason(other))),
+        other => not_connected(&error.address, &reason(other), terminal),
     }
     Stop::Said(ExitStatus::NotDone)
+}
+
+fn not_connected(address: &NodeAddr, reason: &str, terminal: &mut Terminal<'_>) {
+    let product = terminal.wording.product();
+    terminal.complain(&format!("Could not connect to {product} at {}: {reason}\n", address.bare()));
 }
 
 /// The system's words where there are some.
@@ -87,6 +123,7 @@ fn reason(trouble: &Trouble) -> String {
         Trouble::Unresolvable(_) => "Name or service not known".to_owned(),
         Trouble::ConnectTimedOut(_) => "Connection timed out".to_owned(),
         Trouble::Closed => "Server closed the connection".to_owned(),
+        Trouble::Tls(trouble) if !matches!(trouble, TlsTrouble::ServerSpeaksTls) => format!("TLS: {trouble}"),
         other => other.to_string(),
     }
 }

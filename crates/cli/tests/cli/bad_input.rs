@@ -191,3 +191,54 @@ fn one_silent_node_keeps_nobody_from_seeing_the_others() {
             .refused(1, &["silent for 0.5 s", "stopped or busy"]);
     });
 }
+
+#[test]
+fn a_reader_that_has_gone_does_not_make_a_failure_a_success() {
+    let Some(engine) = any_engine() else { return };
+    let server = Server::builder(&engine).start();
+    let script = format!("{} check {} | true; exit ${{PIPESTATUS[0]}}", crate::support::PROGRAM, server.address());
+    let run = crate::support::run(std::process::Command::new("bash").args(["-c", &script]));
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    let script = format!("{} check {} > /dev/full", crate::support::PROGRAM, server.address());
+    let run = crate::support::run(std::process::Command::new("bash").args(["-c", &script]));
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert!(run.err.contains("standard output cannot be written"), "{run:#?}");
+}
+
+#[test]
+fn a_failure_is_json_where_json_was_asked_for() {
+    let run = tribune("check --json 127.0.0.1:1");
+    let report: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(report["error"], "127.0.0.1:1 refuses connections: nothing listens on this port");
+    assert!(report["do"].as_str().unwrap().contains("server runs"), "{run:#?}");
+    assert_eq!(run.code, Some(1));
+}
+
+#[test]
+fn a_zone_for_no_host_is_refused() {
+    let nodes = "127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002";
+    tribune(&format!("create {nodes} --zone 127.0.0.9=a")).refused(2, &["no address has the host 127.0.0.9"]);
+    tribune(&format!("create {nodes} --zone [::1]=a")).refused(2, &["no address has the host ::1"]);
+    tribune(&format!("create {nodes} --zone nonsense")).refused(2, &["HOST=ZONE"]);
+    tribune(&format!("create {nodes} --shards 0")).refused(2, &["at least 1 shard"]);
+}
+
+#[test]
+fn an_empty_password_variable_counts_as_none_and_one_that_is_no_text_is_refused() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+    let Some(engine) = any_engine() else { return };
+    let server = Server::builder(&engine).password("right-one").start();
+    let program = || crate::support::command(Path::new(crate::support::PROGRAM));
+    let mut asked = program();
+    asked.args(["check", &server.address()]).env("TRIBUNE_AUTH", "").env("REDISCLI_AUTH", "right-one");
+    assert!(crate::support::run(&mut asked).out.contains("no slot is served"));
+    let mut asked = program();
+    asked.args(["check", &server.address()]).env("TRIBUNE_AUTH", OsStr::from_bytes(b"\xff"));
+    crate::support::run(&mut asked).refused(1, &["TRIBUNE_AUTH is not UTF-8"]);
+}
+
+#[test]
+fn a_password_typed_in_the_wrong_place_is_not_repeated() {
+    let run = tribune("check redis://:s3cret@127.0.0.1:9600").refused(2, &["is not an address"]);
+    assert!(!run.err.contains("s3cret"), "{run:#?}");
+}

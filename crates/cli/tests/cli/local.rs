@@ -58,6 +58,10 @@ impl Place {
         port
     }
 
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     pub(crate) fn directory(&self, name: &str) -> PathBuf {
         self.home.path().join("local").join(name)
     }
@@ -80,7 +84,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         for name in &self.names {
-            let run = self.local(&format!("down --remove --name {name}"));
+            let run = self.local(&format!("down --remove --yes --name {name}"));
             let removed = run.code == Some(0) || std::thread::panicking();
             assert!(removed, "the cluster of a test cannot be removed: {run:#?}");
         }
@@ -156,7 +160,7 @@ fn a_cluster_that_was_stopped_comes_back_with_its_data_and_goes_when_removed() {
     assert_eq!(place.local("status").code, Some(1));
     place.local("up").succeeded();
     StockClient::connect(&addresses(port, 6), None).read(100);
-    place.local("down --remove").succeeded();
+    place.local("down --remove --yes").succeeded();
     assert!(!place.directory("main").exists());
     assert!(place.local("down").succeeded().out.contains("nothing to do"));
 }
@@ -173,11 +177,11 @@ fn a_member_can_be_added_and_removed_and_one_with_slots_is_kept() {
     );
     place.local("add --primary").succeeded();
     eventually("eight members are well", || place.is_healthy("main") && place.server_pids("main").len() == 8);
-    let kept = place.local(&format!("remove {port}"));
+    let kept = place.local(&format!("remove {port} --yes"));
     assert_eq!(kept.code, Some(1));
     assert!(kept.err.contains("owns 5461 slots") && kept.err.contains("cluster failover"), "{kept:#?}");
     for member in [port + 6, port + 7] {
-        place.local(&format!("remove {member}")).succeeded();
+        place.local(&format!("remove {member} --yes")).succeeded();
         assert!(!place.directory("main").join(format!("members/{member}")).exists());
     }
     let nodes = place.status("main")["cluster"]["shards"].as_array().unwrap().len();
@@ -207,7 +211,7 @@ fn an_up_that_was_killed_is_completed_and_one_that_was_stopped_leaves_nothing() 
     drop(running);
     place.local("up").succeeded();
     assert!(place.is_healthy("main"));
-    place.local("down --remove").succeeded();
+    place.local("down --remove --yes").succeeded();
 
     let running = begin(&place);
     eventually("a server runs", || place.directory("main").join(format!("members/{port}/state.json")).exists());

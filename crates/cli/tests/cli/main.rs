@@ -6,6 +6,7 @@ mod create;
 mod interrupted;
 mod local;
 mod local_faults;
+mod local_safety;
 mod reading;
 mod reference;
 mod support;

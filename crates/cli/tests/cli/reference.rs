@@ -1,8 +1,11 @@
 //! `tribune --cluster …` beside the tool whose words it takes.
 
-use crate::support::{PROGRAM, Run, addresses, cluster, command, eventually_cluster, run_with_input};
-use std::path::Path;
-use testservers::{Engine, Servers, StockClient, each_engine};
+use crate::support::{
+    PROGRAM, Run, addresses, assert_as_new, cluster, command, eventually, eventually_cluster, run, run_with_input,
+    tribune,
+};
+use std::{fs, path::Path, process::Stdio, time::Duration};
+use testservers::{Engine, Process, Servers, StockClient, any_engine, each_engine};
 
 /// Runs the engine's own tool and the program with the same words and input.
 fn twins(engine: &Engine, words: &str, input: &str, term: &str) -> (Run, Run) {
@@ -50,6 +53,9 @@ fn a_cluster_in_trouble_is_described_the_same_on_every_engine() {
         to.call_ok(&["CLUSTER", "SETSLOT", "5", "STABLE"]);
         servers[2].call_ok(&["CLUSTER", "DELSLOTS", "16383"]);
         assert_same(engine, &format!("check {}", servers[2].address()), "", "dumb");
+        servers[1].call_ok(&["CONFIG", "SET", "requirepass", "of its own"]);
+        let closed = assert_same(engine, &format!("check {}", servers[2].address()), "", "dumb");
+        assert!(closed.out.contains(&format!("[ERR] Unable to load info for node {}\n", servers[1].address())));
     });
 }
 
@@ -67,8 +73,30 @@ fn wrong_words_are_answered_the_same_on_every_engine() {
             "create nonsense 127.0.0.1:1 127.0.0.1:2",
             "check 127.0.0.1:1 --cluster-bogus",
             "check 127.0.0.1:1 --cluster-timeout",
+            "check 127.0.0.1 port",
+            "check 127.0.0.1 1",
+            "check ::1 1",
+            "info 127.0.0.1 1 more words",
+            "bogus -a secret",
+            "bogus -a secret --no-auth-warning",
+            "bogus -u redis://127.0.0.1:1",
+            "bogus -u redis://secret@127.0.0.1:1",
+            "bogus -u rediss://someone:secret@127.0.0.1:1/0",
+            "bogus -u http://127.0.0.1:1",
+            "bogus -c -s /tmp/socket",
+            "bogus -2 -3",
+            "rebalance 127.0.0.1:1 --cluster-weight a=1 --cluster-weight b=1",
+            "info 127.0.0.1:1 -i 1 -r 2 -d x -D y --quoted-input --no-raw --json --csv --show-pushes no",
         ] {
             assert_same(engine, words, "", "dumb");
+        }
+        // These options are younger.
+        if engine.name != "redis-7.0" {
+            for words in
+                ["bogus -4 -6", "bogus -t x", "bogus -t -1", "info 127.0.0.1:1 -t 0", "info 127.0.0.1:1 -t 0.5"]
+            {
+                assert_same(engine, words, "", "dumb");
+            }
         }
         assert_same(engine, &format!("check {entry}"), "", "dumb");
         assert_same(engine, &format!("info {entry}"), "", "dumb");
@@ -123,5 +151,141 @@ fn passwords_come_from_the_variables_of_the_tools() {
         assert_same(engine, &format!("check {entry}"), "", "dumb");
         assert_same(engine, &format!("check {entry} -a wrong --no-auth-warning"), "", "dumb");
         assert_same(engine, &format!("check {entry} -a right-one"), "", "dumb");
+        for uri in ["right-one@host", "right%2Done@host:1/0", "default:right-one@127.0.0.1", "default:wrong@host"] {
+            assert_same(engine, &format!("check {entry} -u redis://{uri}"), "", "dumb");
+        }
     });
+}
+
+#[test]
+fn every_option_that_a_tool_has_is_taken_with_what_it_takes() {
+    each_engine(|engine| {
+        let help = run(command(&engine.cli).arg("--help"));
+        assert_eq!(help.code, Some(0), "{help:#?}");
+        let mut options = 0;
+        for line in help.out.lines() {
+            // Deeper lines go on with what a line above says.
+            let Some(told) =
+                line.strip_prefix("  ").or_else(|| line.strip_prefix(' ')).filter(|told| told.starts_with('-'))
+            else {
+                continue;
+            };
+            let option = told.split(' ').next().unwrap();
+            if option == "--cluster" {
+                continue;
+            }
+            options += 1;
+            let value = told.contains('<').then_some(match option {
+                "-u" => "redis://127.0.0.1",
+                "--show-pushes" => "yes",
+                _ => "1",
+            });
+            for program in [engine.cli.as_path(), Path::new(PROGRAM)] {
+                let told = run(command(program).arg(option).args(value).args(["--version", "--cluster"]));
+                assert_eq!((told.code, told.err.as_str()), (Some(0), ""), "{option} {value:?}: {told:#?}");
+            }
+        }
+        assert!(options > 50, "{options} options were found in {}", help.out);
+    });
+}
+
+#[test]
+fn help_and_version_are_told_on_standard_output() {
+    for words in ["--cluster help", "--cluster help with words behind it", "--help --cluster", "--cluster check -h"] {
+        let told = tribune(words).succeeded();
+        assert!(told.out.contains("Cluster Manager Commands:\n  create "), "{words}: {told:#?}");
+        assert_eq!(told.err, "", "{words}");
+    }
+    for words in ["--cluster check --version", "-v --cluster"] {
+        let told = tribune(words).succeeded();
+        assert_eq!(told.out, format!("tribune {}\n", env!("CARGO_PKG_VERSION")), "{words}");
+    }
+}
+
+#[test]
+fn a_password_in_what_was_typed_is_not_printed_back() {
+    for words in [
+        "create redis://:s3cret@127.0.0.1:9600 127.0.0.1:1 127.0.0.1:2",
+        "check redis://:s3cret@127.0.0.1:9600",
+        "check 127.0.0.1:1 --uri=redis://:s3cret@127.0.0.1",
+        "check 127.0.0.1:1 -u http://:s3cret@127.0.0.1",
+    ] {
+        let run = tribune(&format!("--cluster {words}")).refused(1, &[]);
+        assert!(!run.err.is_empty() && !run.err.contains("s3cret"), "{words}: {run:#?}");
+    }
+}
+
+#[test]
+fn nodes_that_keep_away_are_named_in_the_tools_words_on_every_engine() {
+    each_engine(|engine| {
+        let servers = Servers::start_with(engine, 8, |builder, _| {
+            builder.password("one").config("cluster-replica-no-failover", "yes")
+        });
+        tribune(&format!("create --yes --replicas 1 -a one {}", addresses(&servers))).succeeded();
+        let entry = servers[0].address();
+        let say = |words: &str| assert_same(engine, &format!("{words} {entry} --no-auth-warning -a one"), "", "dumb");
+        // Neither the entry nor the others that are spoken of.
+        let (refusing, dead, dead_primary) = (&servers[7], &servers[6], &servers[1]);
+        refusing.call_ok(&["CONFIG", "SET", "requirepass", "another"]);
+        let checked = say("check");
+        assert!(checked.out.contains(&format!("Node {} replied with error:\nWRONGPASS", refusing.address())));
+        dead.kill();
+        let checked = say("check");
+        assert!(checked.err.contains(&format!("{}: Connection refused", dead.address())), "{checked:#?}");
+        dead_primary.kill();
+        let checked = say("check");
+        assert!(checked.out.contains("of unknown node ID"), "{checked:#?}");
+        assert_eq!(checked.code, Some(1));
+        say("info");
+    });
+}
+
+#[test]
+fn a_node_that_never_answers_is_named_and_the_others_are_shown() {
+    let Some(engine) = any_engine() else { return };
+    let servers = cluster(&engine, 3, 0);
+    servers[2].stop_process();
+    let run = tribune(&format!("--cluster info {}", servers[0].address())).succeeded();
+    servers[2].continue_process();
+    let silent = format!(" at {}: takes connections but does not answer: silent for 5.0 s\n", servers[2].address());
+    assert!(run.err.starts_with("Could not connect to ") && run.err.ends_with(&silent), "{run:#?}");
+    assert!(run.out.contains("[OK] 0 keys in 2 "), "{run:#?}");
+}
+
+#[test]
+fn a_password_that_nobody_asks_for_does_no_harm() {
+    let Some(engine) = any_engine() else { return };
+    let servers = cluster(&engine, 3, 0);
+    tribune(&format!("--cluster check {} -a secret", servers[0].address())).succeeded();
+}
+
+#[test]
+fn whoever_stops_a_create_is_told_what_goes_on_and_what_undoes_it() {
+    let Some(engine) = any_engine() else { return };
+    // The last node tells a bus port on which nobody listens: the nodes never come together.
+    let servers = Servers::start_with(&engine, 3, |builder, index| {
+        let builder = builder.password("secret");
+        if index == 2 { builder.config("cluster-announce-bus-port", "1") } else { builder }
+    });
+    let nodes = addresses(&servers);
+    let directory = tempfile::tempdir().unwrap();
+    let [out, err] = ["out", "err"].map(|name| directory.path().join(name));
+    let running = Process::start(Path::new(PROGRAM), |command| {
+        let words =
+            format!("--cluster create {nodes} --cluster-yes -t 3 --no-auth-warning -u redis://default:secret@host");
+        command.args(words.split_whitespace()).stdin(Stdio::null());
+        command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
+    });
+    eventually("it waits for the nodes to come together", || fs::read_to_string(&out).unwrap().contains("join\n."));
+    run(command(Path::new("sh")).args(["-c", &format!("kill -INT {}", running.pid())])).succeeded();
+    let status = running.finish(Duration::from_secs(10));
+    let told = fs::read_to_string(&err).unwrap();
+    assert_eq!(status.code(), Some(130), "{told}");
+    let undo = format!("tribune create --undo {nodes} --user default");
+    assert!(told.starts_with(&format!("stopped: the same command goes on from here; as new again: {undo}")), "{told}");
+    assert_eq!((told.lines().count(), told.contains("secret")), (1, false), "{told}");
+    let (_, undo) = told.trim_end().split_once("tribune ").unwrap();
+    let mut program = command(Path::new(PROGRAM));
+    run(program.args(undo.split_whitespace()).arg("--yes").env("TRIBUNE_AUTH", "secret")).succeeded();
+    servers.iter().for_each(assert_as_new);
 }

@@ -65,7 +65,10 @@ impl Runner<'_> {
         let (link, view) = self.fresh(node).await?;
         let proof = NothingToLose::by(&view.server).map_err(|keys| changed(node, keys.to_string()))?;
         if !view.myself.slots.is_empty() {
-            return Err(changed(node, format!("it owns {} slots", view.myself.slots.len())));
+            return Err(changed(node, {
+                let slots = view.myself.slots.len();
+                format!("it owns {slots} {}", if slots == 1 { "slot" } else { "slots" })
+            }));
         }
         command(link, Command::ResetHard(proof)).await
     }

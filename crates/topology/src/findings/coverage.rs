@@ -5,23 +5,48 @@ use crate::{ClusterView, NodeAddr, NodeId, Slot, SlotSet};
 use std::collections::BTreeMap;
 
 /// Slots that no node serves.
-pub(super) fn uncovered(view: &ClusterView) -> Option<Finding> {
-    let missing = view.served().complement();
+pub(super) fn uncovered(view: &ClusterView) -> Vec<Finding> {
+    let mut missing = view.served().complement();
     if missing.is_empty() || view.nodes.is_empty() {
-        return None;
+        return Vec::new();
     }
-    let what = if missing.len() == usize::from(Slot::COUNT) {
-        "no slot is served: the nodes hold no cluster yet".to_owned()
-    } else {
-        format!("{} of 16384 not served: {}", count(missing.len(), "slot"), slot_list(&missing))
-    };
-    let remedy = format!("{} --cluster fix {}", reference_tool(view), entry_point(view));
-    Some(
-        Finding::problem(FindingCode::SlotsUncovered, what)
-            .because("no node that answered claims them, and none that is silent was known to own them")
-            .remedy(remedy)
+    let mut findings = Vec::new();
+    for member in view.members().filter(|member| view.is_lost(member.node)) {
+        let lost = member.account.slots.intersection(&missing);
+        if lost.is_empty() {
+            continue;
+        }
+        missing = missing.difference(&lost);
+        let address = &member.node.address;
+        let what = format!("{} of 16384 not served: {}", count(lost.len(), "slot"), slot_list(&lost));
+        findings.push(
+            Finding::problem(FindingCode::SlotsUncovered, what)
+                .because(format!("their primary {address} is lost, and no replica has taken over"))
+                .remedy(format!("start {address} again: its slots come back with it"))
+                .about([address])
+                .slots(lost),
+        );
+    }
+    if missing.len() == usize::from(Slot::COUNT) {
+        findings.push(
+            Finding::problem(
+                FindingCode::SlotsUncovered,
+                "no slot is served: the nodes hold no cluster yet".to_owned(),
+            )
+            .because("no node that answered claims a slot")
+            .remedy(format!("make a cluster of all its nodes: tribune create {} …", entry_point(view)))
             .slots(missing),
-    )
+        );
+    } else if !missing.is_empty() {
+        let what = format!("{} of 16384 not served: {}", count(missing.len(), "slot"), slot_list(&missing));
+        findings.push(
+            Finding::problem(FindingCode::SlotsUncovered, what)
+                .because("no node that answered claims them, and none that is silent was known to own them")
+                .remedy(format!("{} --cluster fix {}", reference_tool(view), entry_point(view)))
+                .slots(missing),
+        );
+    }
+    findings
 }
 
 /// Slots that several nodes claim as their own.

@@ -5,21 +5,23 @@ use crate::{
     failure::{ExitStatus, Failure},
     native::{create, plan_text, units},
     printer::{GREEN, Printer},
+    prompt,
 };
 use clap::Args;
-use local::{Cluster, Ready, wait_until_ready};
+use local::{Cluster, LocalError, Ready, wait_until_ready};
 use operations::{
     observe::{Observation, look},
     run::Patience,
 };
 use std::time::Duration;
 use topology::{
-    NodeId,
+    ClusterView, NodeId, ObservedNode,
     create::NewNode,
     membership::{MembershipRefusal, Role, plan_join, plan_leave},
+    plan::Plan,
 };
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Patience = Patience { agreement: Duration::from_mins(1), service: Duration::from_mins(1) };
 
 /// Start a new server and let it join.
 #[derive(Args)]
@@ -45,40 +47,46 @@ pub(crate) struct RemoveArgs {
     port: u16,
     #[command(flatten)]
     name: Name,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(crate) async fn add(arguments: &AddArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let cluster = arguments.name.existing()?;
     let _lock = cluster.lock()?;
+    must_run(&cluster)?;
     let Observation { view, .. } = observe(&cluster).await?;
-    let id_of = |port: u16| -> Result<NodeId, Failure> {
-        cluster.member(port)?;
-        let node = view.nodes.iter().find(|node| node.address.same_endpoint(&address(port)));
-        node.and_then(|node| node.id).ok_or_else(|| Failure::new(format!("the server on port {port} does not answer")))
-    };
     let role = match arguments.replica_of {
-        Some(port) => Role::ReplicaOf(id_of(port)?),
+        Some(port) => Role::ReplicaOf(id_of(&cluster, &view, port)?),
         None if arguments.primary => Role::Primary,
         None => Role::ReplicaWhereFewest,
     };
     let last = cluster.ports()?.last().copied().unwrap_or_default();
     let port = arguments.port.unwrap_or_else(|| last.saturating_add(1));
     cluster.write_members(port, 1, &cluster.settings()?.engine)?;
-    match join(&cluster, port, role, printer).await {
-        Ok(()) => Ok(ExitStatus::Done),
-        Err(failure) => {
-            // Nothing of it stays: neither its data nor what the others have heard of it.
-            take_out(&cluster, port, printer).await?;
-            Err(failure)
+    let outcome = tokio::select! {
+        outcome = join(&cluster, port, role, printer) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new("stopped before it had joined").status(ExitStatus::Stopped)),
+    };
+    if let Err(mut failure) = outcome {
+        // Nothing of it stays: neither its data nor what the others have heard of it.
+        if let Err(cleaning) = undo_add(&cluster, port, printer).await {
+            failure.more.push(format!("and what was begun could not be undone: {}", cleaning.what));
+            failure.advice = Some(format!("{} local remove {port}{}", program(), arguments.name.again()));
         }
+        return Err(failure);
     }
+    Ok(ExitStatus::Done)
 }
 
 async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -> Result<(), Failure> {
-    let connector = connector()?;
-    cluster.start().await?;
-    let ready = Ready { patience: PATIENCE, forgiving: false };
-    let answers = wait_until_ready(cluster, &[port], &connector, ready).await?;
+    cluster.start()?;
+    let ready = Ready { patience: PATIENCE.service, forgiving: false };
+    let answers = wait_until_ready(cluster, &[port], &connector()?, ready).await?;
     let Some((address, answer)) = answers.into_iter().next() else { return Ok(()) };
     let id = answer.view.myself.id;
     let new = NewNode { address, zone: None, view: answer.view };
@@ -86,32 +94,120 @@ async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -
     let plan = plan_join(&view, &new, role)?;
     links.insert(id, answer.link);
     printer.out(&plan_text::text(&plan));
-    create::carry_out(&plan, links, Patience { agreement: PATIENCE, service: PATIENCE }, printer).await?;
+    create::carry_out(&plan, links, PATIENCE, printer).await?;
     printer.out(&format!("{GREEN}done{GREEN:#}: {}    {}\n", plan.goal, units::duration(printer.elapsed())));
     Ok(())
+}
+
+async fn undo_add(cluster: &Cluster, port: u16, printer: &mut Printer) -> Result<(), Failure> {
+    let Observation { view, links, .. } = observe_others(cluster, port).await?;
+    let plan = node_at(&view, port).and_then(|node| node.id).map(|id| plan_leave(&view, id)).transpose()?;
+    cluster.take_out(port)?;
+    if let Some(plan) = plan {
+        create::carry_out(&plan, links, PATIENCE, printer).await?;
+    }
+    Ok(cluster.discard(port)?)
 }
 
 pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let cluster = arguments.name.existing()?;
     let _lock = cluster.lock()?;
     let port = arguments.port;
-    cluster.member(port)?;
-    take_out(&cluster, port, printer).await?;
+    let leaving = cluster.leaving()?.contains(&port);
+    must_run(&cluster)?;
+    let Observation { view, links, .. } = observe(&cluster).await?;
+    let node = node_at(&view, port);
+    if !leaving && node.is_none() {
+        cluster.member(port)?;
+    }
+    let plan = leave(&cluster, &view, node, port)?;
+    if let Some(plan) = &plan {
+        printer.out(&plan_text::text(plan));
+    }
+    if arguments.dry_run {
+        printer.out("  Nothing has been changed: add --yes.\n");
+        return Ok(ExitStatus::Done);
+    }
+    let question = format!("yes removes the member on port {port} with its data for good.");
+    if !arguments.yes && !prompt::confirm(printer, &question)? {
+        return Err(Failure::new("not confirmed; nothing was changed"));
+    }
+    // It stops first: a node that runs would tell the others of itself again. Its data goes when all have forgotten it.
+    if leaving || cluster.member(port).is_ok() {
+        cluster.take_out(port)?;
+    }
+    if let Some(plan) = &plan
+        && let Err(failure) = create::carry_out(plan, links, PATIENCE, printer).await
+    {
+        let again = format!("{} local remove {port}{}", program(), arguments.name.again());
+        return Err(failure.advice(format!("its server is stopped and its data kept; go on: {again}")));
+    }
+    cluster.discard(port)?;
+    let silent = view.silent().filter(|(node, _)| node.address.port != port).count();
+    if silent > 0 {
+        printer.note(&format!(
+            "{} did not answer and may still know it: repeat when they do\n",
+            units::count(silent, "node")
+        ));
+    }
     let took = units::duration(printer.elapsed());
     printer.out(&format!("{GREEN}done{GREEN:#}: the member on port {port} and its data are removed    {took}\n"));
     Ok(ExitStatus::Done)
 }
 
-/// Lets the cluster forget a member, and removes it.
-async fn take_out(cluster: &Cluster, port: u16, printer: &mut Printer) -> Result<(), Failure> {
-    let Observation { view, links, .. } = observe_others(cluster, port).await?;
-    let node = view.nodes.iter().find(|node| node.address.same_endpoint(&address(port)));
-    let Some(id) = node.and_then(|node| node.id) else { return Ok(cluster.remove_member(port)?) };
-    let plan = plan_leave(&view, id)?;
-    printer.out(&plan_text::text(&plan));
-    // It stops first: a node that runs would tell the others of itself again.
-    cluster.remove_member(port)?;
-    create::carry_out(&plan, links, Patience { agreement: PATIENCE, service: PATIENCE }, printer).await
+/// The plan by which a member leaves; none when the cluster has never heard of it.
+///
+/// # Errors
+/// Unless it is proved that no data goes with it.
+fn leave(
+    cluster: &Cluster,
+    view: &ClusterView,
+    node: Option<&ObservedNode>,
+    port: u16,
+) -> Result<Option<Plan>, Failure> {
+    let id = node.and_then(|node| node.id);
+    if let Some(id) = id.filter(|id| view.sightings(*id).next().is_some()) {
+        return Ok(Some(plan_leave(view, id)?));
+    }
+    match node.and_then(ObservedNode::view) {
+        Some(own) if own.server.keys() > 0 || !own.myself.slots.is_empty() => {
+            let keys = units::count(own.server.keys(), "key");
+            let slots = units::count(own.myself.slots.len(), "slot");
+            Err(Failure::new(format!("127.0.0.1:{port} owns {slots} and holds {keys}, and no other node knows it"))
+                .because("nobody could say that this data is elsewhere, too"))
+        }
+        None if cluster.has_run(port) => {
+            let again = super::again(cluster.name());
+            Err(Failure::new(format!("no node that answers knows the member on port {port}, and it does not answer"))
+                .because("its data could be the only copy")
+                .advice(format!("let all members run first: {} local up{again}", program())))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Refuses a cluster of which nothing runs, and one that was never made to its end.
+fn must_run(cluster: &Cluster) -> Result<(), Failure> {
+    let name = cluster.name().to_owned();
+    if !cluster.settings()?.formed {
+        return Err(LocalError::Unformed { name }.into());
+    }
+    if cluster.members()?.iter().all(|member| member.server_pid.is_none()) {
+        return Err(LocalError::NotRunning { name }.into());
+    }
+    Ok(())
+}
+
+fn id_of(cluster: &Cluster, view: &ClusterView, port: u16) -> Result<NodeId, Failure> {
+    cluster.member(port)?;
+    let id = node_at(view, port).and_then(|node| node.id);
+    id.ok_or_else(|| Failure::new(format!("the server on port {port} does not answer")))
+}
+
+/// The node on a port; one that answers before one that others only tell of.
+fn node_at(view: &ClusterView, port: u16) -> Option<&ObservedNode> {
+    let there = || view.nodes.iter().filter(|node| node.address.same_endpoint(&address(port)));
+    there().find(|node| node.said.is_ok()).or_else(|| there().next())
 }
 
 async fn observe(cluster: &Cluster) -> Result<Observation, Failure> {
@@ -130,16 +226,14 @@ impl From<MembershipRefusal> for Failure {
     fn from(refusal: MembershipRefusal) -> Self {
         let advice = match &refusal {
             MembershipRefusal::OwnsSlots { successor: Some(successor), .. } => Some(format!(
-                "let its replica take over, then repeat: redis-cli -h {} -p {} cluster failover",
+                "let its replica take over, then repeat: redis-cli -h {} -p {} cluster failover      (or valkey-cli)",
                 successor.host, successor.port
             )),
-            MembershipRefusal::OwnsSlots { address, .. } => {
-                Some(format!("move its slots away first: redis-cli --cluster reshard {address}"))
+            MembershipRefusal::OwnsSlots { .. } => {
+                Some("move its slots away first: redis-cli --cluster reshard (or valkey-cli)".to_owned())
             }
-            MembershipRefusal::HasReplica { replica, .. } => {
-                Some(format!("remove its replica first: {} local remove {}", program(), replica.port))
-            }
-            MembershipRefusal::NoMajority { .. } => Some(format!("wait until they answer: {} local status", program())),
+            MembershipRefusal::HasReplica { replica, .. } => Some(format!("remove its replica {replica} first")),
+            MembershipRefusal::NoMajority { .. } => Some("wait until the other primaries answer".to_owned()),
             _ => None,
         };
         Self { advice, ..Self::new(refusal.to_string()) }

@@ -1,16 +1,19 @@
 //! `tribune local status` and `list`
 
-use super::{Name, address, connector, program};
+use super::{Name, address, again, connector, program};
 use crate::{
     failure::{ExitStatus, Failure},
     native::{print_json, status, units},
     printer::{Printer, RED, YELLOW},
 };
 use clap::Args;
-use local::{Cluster, Home, MemberState, MemberStatus, Settings};
+use local::{Cluster, Engine, Home, MemberState, MemberStatus, Settings};
 use operations::observe::look;
 use std::fmt::Write as _;
-use topology::report::ClusterReport;
+use topology::{
+    findings::{FindingCode, Severity},
+    report::ClusterReport,
+};
 
 /// Show a cluster with its processes.
 #[derive(Args)]
@@ -25,6 +28,10 @@ pub(crate) struct StatusArgs {
 /// What `local status --json` writes.
 #[derive(serde::Serialize, schemars::JsonSchema)]
 pub(crate) struct LocalReport<'a> {
+    /// The version of this form, 1.
+    format: u32,
+    /// Whether nothing is wrong with the cluster and its processes.
+    healthy: bool,
     /// The cluster's name.
     name: &'a str,
     /// Its directory.
@@ -33,24 +40,43 @@ pub(crate) struct LocalReport<'a> {
     supervisor_pid: Option<i32>,
     /// What it was asked to be.
     settings: Settings,
+    /// What is not as it should be with its processes.
+    processes: Vec<ProcessFinding>,
     /// Its members by port.
     members: Vec<MemberStatus>,
     /// The cluster as its servers see it; none when none answers.
     cluster: Option<ClusterReport>,
 }
 
+/// Something that is not as it should be with a process.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(crate) struct ProcessFinding {
+    /// How bad it is.
+    severity: Severity,
+    /// What is so.
+    what: String,
+    /// What was seen, line by line.
+    why: Vec<String>,
+    /// What can be typed.
+    #[serde(rename = "do")]
+    remedy: Option<String>,
+}
+
 pub(crate) async fn run(arguments: &StatusArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let cluster = arguments.name.existing()?;
     let report = observe(&cluster).await?;
-    let healthy = report.as_ref().is_some_and(|report| report.healthy) && cluster.supervisor()?.is_some();
+    let healthy = is_healthy(&cluster, report.as_ref())?;
     if arguments.json {
         print_json(
             printer,
             &LocalReport {
+                format: 1,
+                healthy,
                 name: cluster.name(),
                 directory: cluster.directory().display().to_string(),
                 supervisor_pid: cluster.supervisor()?,
                 settings: cluster.settings()?,
+                processes: processes(&cluster)?,
                 members: cluster.members()?,
                 cluster: report,
             },
@@ -61,19 +87,47 @@ pub(crate) async fn run(arguments: &StatusArgs, printer: &mut Printer) -> Result
     Ok(if healthy { ExitStatus::Done } else { ExitStatus::NotDone })
 }
 
-/// The cluster as its servers see it; none when none answers.
+/// The cluster as its servers see it, with remedies for this machine; none when no server answers.
 pub(crate) async fn observe(cluster: &Cluster) -> Result<Option<ClusterReport>, Failure> {
     let running = cluster.members()?.into_iter().filter(|member| member.server_pid.is_some());
     let addresses: Vec<_> = running.map(|member| address(member.port)).collect();
     if addresses.is_empty() {
         return Ok(None);
     }
-    Ok(look(&connector()?, &addresses).await.ok().map(|observation| ClusterReport::new(&observation.view)))
+    let seen = look(&connector()?, &addresses).await.ok();
+    let mut report = seen.map(|observation| ClusterReport::new(&observation.view));
+    for finding in report.iter_mut().flat_map(|report| &mut report.findings) {
+        let Some(port) = finding.nodes.first().map(|node| node.port) else { continue };
+        let words = match finding.code {
+            FindingCode::ShardWithoutReplica => format!("local add --replica-of {port}"),
+            FindingCode::NodesUnknownToOthers => format!("local remove {port}"),
+            _ => continue,
+        };
+        finding.remedy = Some(format!("{} {words}{}", program(), again(cluster.name())));
+    }
+    Ok(report)
+}
+
+/// Whether nothing is wrong with a cluster and its processes.
+pub(crate) fn is_healthy(cluster: &Cluster, report: Option<&ClusterReport>) -> Result<bool, Failure> {
+    let processes = processes(cluster)?;
+    let well = processes.iter().all(|finding| finding.severity != Severity::Problem);
+    Ok(well && report.is_some_and(|report| report.healthy))
 }
 
 /// The cluster's screen with what its processes tell.
 pub(crate) fn screen(cluster: &Cluster, report: Option<&ClusterReport>, width: usize) -> Result<String, Failure> {
-    let mut text = processes(cluster)?;
+    let mut text = String::new();
+    for finding in processes(cluster)? {
+        let (colour, mark) = if finding.severity == Severity::Problem { (RED, '!') } else { (YELLOW, '~') };
+        let _ = writeln!(text, "  {colour}{mark}{colour:#} {}", finding.what);
+        for line in &finding.why {
+            let _ = writeln!(text, "    why  {line}");
+        }
+        if let Some(remedy) = &finding.remedy {
+            let _ = writeln!(text, "    do   {remedy}");
+        }
+    }
     if !text.is_empty() {
         text.push('\n');
     }
@@ -87,73 +141,108 @@ pub(crate) fn screen(cluster: &Cluster, report: Option<&ClusterReport>, width: u
 }
 
 /// What is not as it should be with the processes.
-fn processes(cluster: &Cluster) -> Result<String, Failure> {
-    let mut text = String::new();
+fn processes(cluster: &Cluster) -> Result<Vec<ProcessFinding>, Failure> {
     let members = cluster.members()?;
-    let again = if cluster.name() == "main" { String::new() } else { format!(" --name {}", cluster.name()) };
-    let program = program();
-    if cluster.supervisor()?.is_none() {
+    let supervised = cluster.supervisor()?.is_some();
+    let (program, again) = (program(), again(cluster.name()));
+    let mut findings = Vec::new();
+    if !supervised {
         let running = members.iter().filter(|member| member.server_pid.is_some()).count();
-        let _ =
-            writeln!(text, "  {RED}!{RED:#} the supervisor does not run; {running} of {} servers do", members.len());
-        let _ = writeln!(text, "    do   {program} local up{again}");
+        findings.push(ProcessFinding {
+            severity: Severity::Problem,
+            what: format!("the supervisor does not run; {running} of {} servers do", members.len()),
+            why: Vec::new(),
+            remedy: Some(format!("{program} local up{again}")),
+        });
     }
-    for member in &members {
-        let port = member.port;
-        match member.state {
-            MemberState::CrashLoop => {
-                let exit = member.last_exit.as_deref().unwrap_or("ended");
-                let _ = writeln!(text, "  {RED}!{RED:#} the server on port {port} ends again and again: it {exit}");
-                for line in &member.last_words {
-                    let _ = writeln!(text, "    why  {line}");
-                }
-                let _ = writeln!(
-                    text,
-                    "    do   {program} local logs {port}{again}    {program} local up{again} tries again"
-                );
+    for port in cluster.leaving()? {
+        findings.push(ProcessFinding {
+            severity: Severity::Problem,
+            what: format!("the removal of the member on port {port} was interrupted"),
+            why: Vec::new(),
+            remedy: Some(format!("{program} local remove {port}{again}")),
+        });
+    }
+    findings.extend(members.iter().filter_map(|member| of_member(member, supervised, &program, &again)));
+    Ok(findings)
+}
+
+/// What is not as it should be with one member.
+fn of_member(member: &MemberStatus, supervised: bool, program: &str, again: &str) -> Option<ProcessFinding> {
+    let port = member.port;
+    let exit = member.last_exit.as_deref().unwrap_or("ended");
+    let finding = |severity, what: String| ProcessFinding { severity, what, why: Vec::new(), remedy: None };
+    Some(match member.state {
+        MemberState::CrashLoop => {
+            let next =
+                member.next_start_seconds.map_or_else(String::new, |seconds| format!("; tried again in {seconds} s"));
+            ProcessFinding {
+                why: member.last_words.clone(),
+                remedy: Some(format!(
+                    "{program} local logs {port}{again}      after the repair: {program} local up{again}"
+                )),
+                ..finding(Severity::Problem, format!("the server on port {port} ends again and again: it {exit}{next}"))
             }
-            MemberState::Paused => {
-                let _ = writeln!(text, "  {YELLOW}~{YELLOW:#} the server on port {port} is paused");
-                let _ = writeln!(text, "    do   {program} local resume {port}{again}");
-            }
-            MemberState::Starting => {
-                let _ = writeln!(text, "  {YELLOW}~{YELLOW:#} the server on port {port} is being started");
-            }
-            MemberState::Stopped if cluster.supervisor()?.is_some() => {
-                let _ = writeln!(text, "  {RED}!{RED:#} the server on port {port} does not run");
-            }
-            MemberState::Running if member.restarts > 0 => {
-                let exit = member.last_exit.as_deref().unwrap_or("ended");
-                let times = units::count(usize::try_from(member.restarts).unwrap_or(usize::MAX), "time");
-                let _ = writeln!(
-                    text,
-                    "  {YELLOW}~{YELLOW:#} the server on port {port} was started again {times}; last it {exit}"
-                );
-            }
-            MemberState::Running | MemberState::Stopped => {}
         }
-    }
-    Ok(text)
+        MemberState::Paused => ProcessFinding {
+            remedy: Some(format!("{program} local resume {port}{again}")),
+            ..finding(Severity::Problem, format!("the server on port {port} is paused"))
+        },
+        MemberState::Starting => finding(Severity::Problem, format!("the server on port {port} is being started")),
+        MemberState::Stopped if supervised => {
+            finding(Severity::Problem, format!("the server on port {port} does not run"))
+        }
+        MemberState::Running if member.restarts > 0 => {
+            let times = units::count(member.restarts, "time");
+            finding(Severity::Warning, format!("the server on port {port} was started again {times}; last it {exit}"))
+        }
+        MemberState::Running | MemberState::Stopped => return None,
+    })
+}
+
+/// How to list.
+#[derive(Args)]
+pub(crate) struct ListArgs {
+    /// Write the list as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A line of the list.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(crate) struct Listed {
+    /// The cluster's name.
+    name: String,
+    /// Its server.
+    engine: Engine,
+    /// Its members' ports.
+    ports: Vec<u16>,
+    /// How many of its servers run.
+    running: usize,
 }
 
 /// All clusters of this machine, one a line.
-pub(crate) fn list(printer: &mut Printer) -> Result<ExitStatus, Failure> {
+pub(crate) fn list(arguments: &ListArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let home = Home::of_user()?;
+    let mut listed = Vec::new();
     for name in home.names()? {
         let cluster = home.cluster(&name)?;
-        let settings = cluster.settings()?;
         let members = cluster.members()?;
         let running = members.iter().filter(|member| member.server_pid.is_some()).count();
-        let ports = match (members.first(), members.last()) {
-            (Some(first), Some(last)) => format!("{}-{}", first.port, last.port),
-            _ => "no ports".to_owned(),
+        listed.push(Listed { name, engine: cluster.settings()?.engine, ports: cluster.ports()?, running });
+    }
+    if arguments.json {
+        print_json(printer, &listed)?;
+        return Ok(ExitStatus::Done);
+    }
+    for Listed { name, engine, ports, running } in &listed {
+        let span = match (ports.first(), ports.last()) {
+            (Some(first), Some(last)) => format!("{first}-{last}"),
+            _ => "none".to_owned(),
         };
-        printer.out(&format!(
-            "{name:16} {:7} {:8} ports {ports:12} {running} of {} servers run\n",
-            settings.engine.product,
-            settings.engine.version,
-            members.len()
-        ));
+        let (product, version) = (&engine.product, &engine.version);
+        let servers = ports.len();
+        printer.out(&format!("{name:16} {product:7} {version:8} ports {span:12} {running} of {servers} servers run\n"));
     }
     Ok(ExitStatus::Done)
 }

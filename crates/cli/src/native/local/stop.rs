@@ -5,6 +5,7 @@ use crate::{
     failure::{ExitStatus, Failure},
     native::units,
     printer::Printer,
+    prompt,
 };
 use clap::Args;
 use local::Home;
@@ -17,13 +18,20 @@ pub(crate) struct DownArgs {
     /// Remove it with all its data, for good
     #[arg(long)]
     remove: bool,
+    /// Do not ask before removing
+    #[arg(long, requires = "remove")]
+    yes: bool,
 }
 
 pub(crate) fn run(arguments: &DownArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let cluster = Home::of_user()?.cluster(&arguments.name.name)?;
-    if !cluster.exists() {
+    if cluster.is_new() {
         printer.out(&format!("nothing to do: there is no cluster {}\n", cluster.name()));
         return Ok(ExitStatus::Done);
+    }
+    let question = format!("yes stops cluster {} and removes its data for good.", cluster.name());
+    if arguments.remove && !arguments.yes && !prompt::confirm(printer, &question)? {
+        return Err(Failure::new("not confirmed; nothing was changed"));
     }
     let lock = cluster.lock()?;
     printer.progress("stopping servers");

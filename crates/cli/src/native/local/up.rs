@@ -7,7 +7,7 @@ use crate::{
     printer::{GREEN, Printer},
 };
 use clap::Args;
-use local::{Cluster, Engine, Home, MemberState, Ready, Settings, wait_until_ready};
+use local::{Cluster, Engine, Home, LocalError, MemberState, Ready, Settings, wait_until_ready};
 use node::Connector;
 use operations::{
     observe::{Answer, look},
@@ -19,6 +19,7 @@ use std::{
 };
 use topology::{
     create::{NewNode, Shards, plan},
+    findings::{FindingCode, Severity},
     report::ClusterReport,
 };
 
@@ -46,11 +47,29 @@ pub(crate) struct UpArgs {
     port: Option<u16>,
 }
 
+/// Which server.
+#[derive(Args)]
+pub(crate) struct EngineArgs {
+    /// redis, valkey, a name from the cache such as valkey-9.1, or a path [default: what this machine has]
+    #[arg(long, value_name = "NAME|PATH")]
+    engine: Option<String>,
+}
+
+pub(crate) async fn engine(arguments: &EngineArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+    let engine = Engine::find(arguments.engine.as_deref()).await?;
+    printer.out(&format!("{}  {} {}\n", engine.program.display(), engine.product, engine.version));
+    Ok(ExitStatus::Done)
+}
+
 pub(crate) async fn run(arguments: &UpArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let home = Home::of_user()?;
     let cluster = home.cluster(&arguments.name.name)?;
-    let fresh = !cluster.exists();
     let lock = cluster.lock()?;
+    // Known only now that no other command works on it.
+    let new = cluster.is_new();
+    if !new && !cluster.exists() {
+        return Err(cluster.torso().into());
+    }
     let outcome = tokio::select! {
         outcome = bring_up(arguments, &home, &cluster, printer) => outcome,
         _ = tokio::signal::ctrl_c() => {
@@ -58,27 +77,34 @@ pub(crate) async fn run(arguments: &UpArgs, printer: &mut Printer) -> Result<Exi
         }
     };
     if let Err(failure) = outcome {
-        if fresh {
-            cluster.stop()?;
-            cluster.delete()?;
-        }
-        return Err(failure);
+        return Err(if new { leave_nothing(&cluster, failure) } else { failure });
     }
     drop(lock);
     let report = status::observe(&cluster).await?;
     printer.out(&status::screen(&cluster, report.as_ref(), printer.width)?);
     printer.out(&next(arguments, &cluster)?);
-    let healthy = report.is_some_and(|report| report.healthy);
+    let healthy = status::is_healthy(&cluster, report.as_ref())?;
     let took = units::duration(printer.elapsed());
     let state = if healthy { format!("{GREEN}up{GREEN:#}") } else { "up, not healthy".to_owned() };
     printer.out(&format!("{state}: cluster {}    {took}\n", cluster.name()));
     Ok(if healthy { ExitStatus::Done } else { ExitStatus::NotDone })
 }
 
+/// Ends and removes a cluster that this command has begun and could not make.
+fn leave_nothing(cluster: &Cluster, mut failure: Failure) -> Failure {
+    if let Err(error) = cluster.stop().and_then(|()| cluster.delete()) {
+        failure.more.push(format!("and what was begun could not be removed: {error}"));
+        return failure;
+    }
+    // The log that it leads to is gone with the rest; its last lines are in the failure.
+    failure.advice = failure.advice.filter(|advice| !advice.starts_with("its log:"));
+    failure
+}
+
 async fn bring_up(arguments: &UpArgs, home: &Home, cluster: &Cluster, printer: &mut Printer) -> Result<(), Failure> {
     let settings = if cluster.exists() {
         let settings = cluster.settings()?;
-        refuse_change(arguments, cluster, &settings)?;
+        refuse_change(arguments, cluster, &settings).await?;
         settings
     } else {
         let engine = Engine::find(arguments.engine.as_deref()).await?;
@@ -93,20 +119,18 @@ async fn bring_up(arguments: &UpArgs, home: &Home, cluster: &Cluster, printer: &
 }
 
 /// An existing cluster keeps its shape: words that ask for another one are refused rather than ignored.
-fn refuse_change(arguments: &UpArgs, cluster: &Cluster, settings: &Settings) -> Result<(), Failure> {
+async fn refuse_change(arguments: &UpArgs, cluster: &Cluster, settings: &Settings) -> Result<(), Failure> {
     let first = cluster.ports()?.first().copied();
-    let differs = arguments.shards.is_some_and(|shards| shards != settings.shards)
+    let engine = &settings.engine;
+    let other_engine = match arguments.engine.as_deref() {
+        Some(wanted) if wanted != engine.product => Engine::find(Some(wanted)).await?.program != engine.program,
+        _ => false,
+    };
+    let differs = other_engine
+        || arguments.shards.is_some_and(|shards| shards != settings.shards)
         || arguments.replicas.is_some_and(|replicas| replicas != settings.replicas)
         || arguments.port.is_some_and(|port| first.is_some_and(|first| first != port));
-    let engine = &settings.engine;
-    let other_engine = arguments.engine.as_deref().is_some_and(|wanted| {
-        let own = format!("{}-{}", engine.product, engine.version);
-        wanted != engine.product
-            && !own.starts_with(wanted)
-            && !engine.program.starts_with(wanted)
-            && !engine.program.to_string_lossy().contains(&format!("/{wanted}/"))
-    });
-    if !differs && !other_engine {
+    if !differs {
         return Ok(());
     }
     let program = program();
@@ -143,7 +167,10 @@ async fn make(
     }
     let mut ports = cluster.ports()?;
     if ports.len() != count {
-        // Nothing was ever kept in a cluster that was not made to its end.
+        if cluster.holds_data()? {
+            return Err(half_made(arguments, cluster, ports.len(), count));
+        }
+        // The command was killed while it wrote these directories: no server has ever run in them.
         cluster.stop()?;
         cluster.clear_members()?;
         let first = first_port(arguments, home, cluster, count)?;
@@ -151,8 +178,8 @@ async fn make(
     }
     cluster.keep(&settings)?;
     printer.progress("starting servers");
-    cluster.start().await?;
-    let ready = Ready { patience: PATIENCE, forgiving: false };
+    cluster.start()?;
+    let ready = Ready { patience: PATIENCE, forgiving: cluster.holds_data()? };
     let answers = wait_until_ready(cluster, &ports, connector, ready).await?;
     let mut links = BTreeMap::new();
     let mut nodes = Vec::new();
@@ -160,10 +187,30 @@ async fn make(
         links.insert(view.myself.id, link);
         nodes.push(NewNode { address, zone: None, view });
     }
-    let plan = plan(&nodes, replicas, Shards::Exactly(shards))?;
-    create::carry_out(&plan, links, Patience { agreement: PATIENCE, service: PATIENCE }, printer).await?;
+    match plan(&nodes, replicas, Shards::Exactly(shards)) {
+        Ok(plan) => {
+            let patience = Patience { agreement: PATIENCE, service: PATIENCE };
+            create::carry_out(&plan, links, patience, printer).await?;
+        }
+        // It was made, has been written to, and only its last word is missing.
+        Err(_) if serves_all(&ports, connector).await? => {}
+        Err(refusal) => return Err(refusal.into()),
+    }
     settings.formed = true;
     Ok(cluster.keep(&settings)?)
+}
+
+fn half_made(arguments: &UpArgs, cluster: &Cluster, found: usize, wanted: usize) -> Failure {
+    Failure::new(format!("cluster {} was left half-made: {found} of {wanted} members", cluster.name()))
+        .because("servers have run in them, and what they hold is not removed without a word")
+        .advice(format!("remove it: {} local down{} --remove", program(), arguments.name.again()))
+}
+
+/// Whether these members serve all slots.
+async fn serves_all(ports: &[u16], connector: &Connector) -> Result<bool, Failure> {
+    let addresses: Vec<_> = ports.iter().map(|port| address(*port)).collect();
+    let report = ClusterReport::new(&look(connector, &addresses).await?.view);
+    Ok(report.slots_served == usize::from(topology::Slot::COUNT))
 }
 
 /// Where the ports begin: as asked for, else the first hundred that no other cluster of this machine uses.
@@ -179,43 +226,61 @@ fn first_port(arguments: &UpArgs, home: &Home, cluster: &Cluster, count: usize) 
 
 /// A cluster that was made before: its members find each other by what they kept.
 async fn come_back(cluster: &Cluster, connector: &Connector, printer: &mut Printer) -> Result<(), Failure> {
-    cluster.start().await?;
+    match cluster.start() {
+        Err(LocalError::PortTaken { port, bus_of }) => {
+            let taken = Failure::new(LocalError::PortTaken { port, bus_of }.to_string());
+            return Err(taken
+                .because("a cluster keeps its ports")
+                .advice(format!("who has it: ss -ltnp sport = :{port}")));
+        }
+        started => started?,
+    }
     for member in cluster.members()?.iter().filter(|member| member.state == MemberState::CrashLoop) {
         cluster.start_now(member.port)?;
     }
     let members = cluster.members()?;
-    let paused: Vec<u16> =
-        members.iter().filter(|member| member.state == MemberState::Paused).map(|member| member.port).collect();
-    let ports: Vec<u16> = members.iter().map(|member| member.port).filter(|port| !paused.contains(port)).collect();
+    let paused = members.iter().filter(|member| member.state == MemberState::Paused).count();
+    let awake = members.iter().filter(|member| member.state != MemberState::Paused);
+    let ports: Vec<u16> = awake.map(|member| member.port).collect();
     printer.progress("waiting for servers to answer");
     wait_until_ready(cluster, &ports, connector, Ready { patience: PATIENCE, forgiving: true }).await?;
-    for port in &paused {
-        printer.note(&format!("{port} is paused: {} local resume {port}\n", program()));
-    }
-    if paused.is_empty() { healthy(&ports, connector, printer).await } else { Ok(()) }
+    // What is paused is shown by the screen, and waiting would not change it.
+    if paused == 0 { settled(&ports, connector, printer).await } else { Ok(()) }
 }
 
-/// Waits until nothing is wrong with the cluster any more.
-async fn healthy(ports: &[u16], connector: &Connector, printer: &mut Printer) -> Result<(), Failure> {
+/// Waits until nothing is wrong with the cluster that the servers mend themselves.
+async fn settled(ports: &[u16], connector: &Connector, printer: &mut Printer) -> Result<(), Failure> {
     let addresses: Vec<_> = ports.iter().map(|port| address(*port)).collect();
     let begin = Instant::now();
     loop {
         let report = ClusterReport::new(&look(connector, &addresses).await?.view);
-        if report.healthy {
-            return Ok(());
-        }
-        let first = report.findings.first();
+        let mending =
+            report.findings.iter().find(|finding| finding.severity == Severity::Problem && mends(finding.code));
+        let Some(finding) = mending else { return Ok(()) };
         if begin.elapsed() > PATIENCE {
-            let what = first.map_or_else(|| "the cluster is not healthy".to_owned(), |finding| finding.what.clone());
             return Err(Failure {
-                why: first.and_then(|finding| finding.why.clone()),
-                advice: first.and_then(|finding| finding.remedy.clone()),
-                ..Failure::new(format!("all servers run, but after {} s {what}", PATIENCE.as_secs()))
+                why: finding.why.clone(),
+                advice: Some(format!("{} local status", program())),
+                ..Failure::new(format!("all servers run, but after {} s {}", PATIENCE.as_secs(), finding.what))
             });
         }
-        printer.progress(&first.map_or_else(String::new, |finding| format!("waiting: {}", finding.what)));
+        printer.progress(&format!("waiting: {}", finding.what));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Whether servers mend this themselves once all of them run.
+const fn mends(code: FindingCode) -> bool {
+    matches!(
+        code,
+        FindingCode::ClusterStateDown
+            | FindingCode::ReplicaLinkDown
+            | FindingCode::NodeFailing
+            | FindingCode::SlotMapsDiffer
+            | FindingCode::RolesDiffer
+            | FindingCode::EpochCollision
+            | FindingCode::SlotsWithSeveralOwners
+    )
 }
 
 /// How to connect, where the logs are, what to try.

@@ -1,7 +1,7 @@
 //! Slots: served, by one owner, none between two.
 
 use super::{nodes, of, one, texts};
-use crate::hand::{entry, id, own, said, silence, six};
+use crate::hand::{entry, flag, id, own, said, silence, six};
 use std::collections::BTreeMap;
 use topology::{
     ClusterView, Slot, SlotSet,
@@ -157,4 +157,34 @@ fn stray_keys_are_told_by_holder() {
     assert!(findings.iter().all(|finding| finding.code == FindingCode::KeysOutsideTheirOwner));
     assert_eq!((nodes(&findings[0]), findings[0].slots.len()), (vec!["10.0.0.1:7000".to_owned()], 2));
     assert_eq!(keys_outside_their_owner(&six(), &BTreeMap::new()), []);
+}
+
+#[test]
+fn slots_of_a_lost_primary_without_successor_are_not_served() {
+    let mut view = six();
+    silence(&mut view, 1);
+    assert_eq!(view.served().len(), 16384, "silent to us alone");
+    flag(&mut view, 1, "master,fail", &[1]);
+    assert_eq!(view.served().len(), 16384 - 5462);
+    let finding = one(FindingCode::SlotsUncovered, &view);
+    assert_eq!(
+        texts(&finding),
+        (
+            "5462 slots of 16384 not served: slots 5461-10922",
+            "their primary 10.0.0.2:7000 is lost, and no replica has taken over",
+            "start 10.0.0.2:7000 again: its slots come back with it",
+        )
+    );
+    assert_eq!(nodes(&finding), ["10.0.0.2:7000"]);
+}
+
+#[test]
+fn nodes_without_any_slot_are_told_to_become_a_cluster_and_not_to_be_fixed() {
+    let mut view = six();
+    for at in 0..3 {
+        own(&mut view, at, "");
+    }
+    let finding = one(FindingCode::SlotsUncovered, &view);
+    assert_eq!(finding.what, "no slot is served: the nodes hold no cluster yet");
+    assert!(finding.remedy.unwrap().contains("tribune create 10.0.0.1:7000"));
 }
