@@ -20,7 +20,7 @@ pub(crate) struct ConnectionArgs {
     /// Password; visible to everybody on this machine: better --askpass or TRIBUNE_AUTH
     #[arg(short = 'a', long = "pass", value_name = "PASSWORD", hide_short_help = true)]
     pub(crate) pass: Option<String>,
-    /// User, password and TLS from a URI: redis[s]://user:password@host, valkey[s]://…
+    /// User, password and TLS from a URI: redis://user:password@host, rediss for TLS, valkey and valkeys alike
     #[arg(short = 'u', long, value_name = "URI", hide_short_help = true)]
     pub(crate) uri: Option<String>,
     /// Use TLS
