@@ -38,7 +38,7 @@ build:
 test: ## Run everything that this machine can run
 	@testbed/install-compiler
 	@testbed/engines/fetch --allow-missing --unverified
-	cargo test --workspace --locked --jobs 2
+	cargo test --workspace --locked --no-fail-fast --jobs 2
 	testbed/try-tour
 
 check: ## Formatting, lints, dependencies: what needs no server
