@@ -28,7 +28,7 @@ pub struct Patience {
 pub enum Progress {
     /// A stage begins.
     Stage {
-        /// Its number.
+        /// Which one it is of those that the plan has, from 1.
         stage: u32,
         /// How many stages the plan has.
         of: u32,
@@ -37,7 +37,7 @@ pub enum Progress {
     },
     /// A stage is done.
     StageDone {
-        /// Its number.
+        /// Which one it was.
         stage: u32,
     },
     /// The nodes were asked once more and what is waited for is not there yet.
@@ -99,9 +99,8 @@ impl<'a> Runner<'a> {
 
     /// Runs the plan. Dropping the future stops it between two commands; planning anew goes on from there.
     pub async fn run(&self, plan: &Plan) -> Result<(), RunError> {
-        let of = plan.steps.iter().map(|step| step.stage).max().unwrap_or_default();
-        for steps in plan.stages() {
-            let stage = steps.first().map_or(of, |step| step.stage);
+        let of = u32::try_from(plan.stages().count()).unwrap_or(u32::MAX);
+        for (steps, stage) in plan.stages().zip(1..) {
             let actions = steps.iter().map(|step| step.action.clone()).collect();
             (self.progress)(Progress::Stage { stage, of, actions });
             try_join_all(steps.iter().map(|step| self.act(&step.action))).await?;

@@ -242,3 +242,15 @@ fn a_password_typed_in_the_wrong_place_is_not_repeated() {
     let run = tribune("check redis://:s3cret@127.0.0.1:9600").refused(2, &["is not an address"]);
     assert!(!run.err.contains("s3cret"), "{run:#?}");
 }
+
+#[test]
+fn a_password_is_asked_for_on_the_terminal() {
+    let Some(engine) = any_engine() else { return };
+    let server = Server::builder(&engine).password("right-one").start();
+    // script gives the program a terminal of its own and types what it reads.
+    let words = format!("{} check --askpass {}", crate::support::PROGRAM, server.address());
+    let mut script = std::process::Command::new("script");
+    let run = crate::support::run_with_input(script.args(["-qec", &words, "/dev/null"]), "right-one\n");
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert!(run.out.contains("Please input password") && run.out.contains("no slot is served"), "{run:#?}");
+}
