@@ -18,6 +18,7 @@ pub mod plan;
 pub mod rebalance;
 mod reply;
 pub mod report;
+pub mod reshard;
 mod server_info;
 mod shard_entry;
 mod slot;
