@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// Ends with status 7 when asked to end.
-const ORDERLY: &str = "trap 'kill $idle; echo good night; exit 7' TERM; sleep 30 & idle=$!; echo ready; wait";
+const ORDERLY: &str = "trap 'echo good night; exit 7' TERM; sleep 30 & idle=$!; echo ready; wait";
 /// Does not listen to anybody.
 const STUBBORN: &str = "trap '' TERM; echo ready; exec sleep 30";
 
@@ -29,6 +29,22 @@ fn a_server_is_asked_to_end_and_its_agent_ends_well() {
         assert_eq!(state.last_log, ["ready", "good night"]);
         assert_eq!(place.server(), None);
     }
+}
+
+#[test]
+fn what_a_program_started_instead_of_becoming_the_server_ends_with_it() {
+    let place = Place::new("sleep 30 & echo started $!; echo ready; wait");
+    let mut agent = place.start();
+    agent.running();
+    ready(&place);
+    let log = place.server_log();
+    let child = log.lines().find_map(|line| line.strip_prefix("started ")).unwrap().to_owned();
+    signal(agent.pid(), Signal::TERM);
+    assert!(agent.ended().success());
+    wait_until("the end of what it started", || {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        (stat.is_empty() || stat.contains(") Z ")).then_some(())
+    });
 }
 
 #[test]
