@@ -181,11 +181,13 @@ impl Cluster {
     /// Ports of members that do not run must be free. It waits without letting other tasks run, so that nobody can drop it
     /// half-way and leave a supervisor that is not known yet.
     pub fn start(&self) -> Result<(), LocalError> {
-        for member in self.members()?.iter().filter(|member| member.server_pid.is_none()) {
-            checks::port_is_free(member.port)?;
-        }
         if lock::signal_holder(&self.supervisor_lock(), Signal::HUP)?.is_some() {
             return Ok(());
+        }
+        // Where an agent runs, its server may be about to take the port, and looking whether it is free would be in its way.
+        let idle = |member: &&MemberStatus| member.agent_pid.is_none() && member.server_pid.is_none();
+        for member in self.members()?.iter().filter(idle) {
+            checks::port_is_free(member.port)?;
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(self.supervisor_log());
         let log = log.map_err(|error| self.unusable(error))?;

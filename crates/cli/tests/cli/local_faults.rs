@@ -23,6 +23,8 @@ fn all_servers_killed_at_once_come_back_as_the_same_cluster_with_its_data() {
         });
         let before = place.server_pids("main");
         place.local("kill --all").succeeded();
+        // At once, while the agents start them again.
+        place.local("up").succeeded();
         eventually("all are new processes", || {
             let now = place.server_pids("main");
             now.len() == 6 && now.iter().all(|pid| !before.contains(pid))
