@@ -5,7 +5,7 @@ mod refusal;
 pub use refusal::CreateRefusal;
 
 use crate::{
-    Flag, NodeAddr, NodeId, NodeView, Slot, SlotSet,
+    Flag, NodeAddr, NodeEntry, NodeId, NodeView, Slot, SlotSet,
     placement::{Against, Candidate, Placement, place},
     plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
 };
@@ -42,7 +42,7 @@ pub enum Shards {
 pub fn plan(nodes: &[NewNode], replicas: usize, shards: Shards) -> Result<Plan, CreateRefusal> {
     refuse_doubles(nodes)?;
     let shards = count_shards(nodes.len(), replicas, shards)?;
-    refuse_occupied(nodes)?;
+    refuse_occupied(nodes, |_, _| false)?;
     let candidates: Vec<Candidate> =
         nodes.iter().map(|node| Candidate { address: node.address.clone(), zone: node.zone.clone() }).collect();
     let placement = place(&candidates, shards);
@@ -76,7 +76,7 @@ pub fn plan(nodes: &[NewNode], replicas: usize, shards: Shards) -> Result<Plan, 
 /// When one of them holds keys or belongs to a cluster with other nodes.
 pub fn plan_undo(nodes: &[NewNode]) -> Result<Plan, CreateRefusal> {
     refuse_doubles(nodes)?;
-    refuse_occupied(nodes)?;
+    refuse_occupied(nodes, former_id)?;
     let mut steps = Vec::new();
     for node in nodes {
         if !node.view.myself.slots.is_empty() {
@@ -154,8 +154,16 @@ pub fn count_shards(nodes: usize, replicas: usize, shards: Shards) -> Result<usi
     Ok(count)
 }
 
+/// Whether an entry is about a node of the list under the id that it had before it was made as new.
+fn former_id(nodes: &[NewNode], entry: &NodeEntry) -> bool {
+    let at = |node: &NewNode| {
+        entry.endpoint.host.as_ref() == Some(&node.address.host) && entry.endpoint.port == node.address.port
+    };
+    nodes.iter().any(at)
+}
+
 /// Refuses nodes that are not empty, or that know others than those in the list.
-fn refuse_occupied(nodes: &[NewNode]) -> Result<(), CreateRefusal> {
+fn refuse_occupied(nodes: &[NewNode], familiar: fn(&[NewNode], &NodeEntry) -> bool) -> Result<(), CreateRefusal> {
     let ids: BTreeSet<NodeId> = nodes.iter().map(|node| node.view.myself.id).collect();
     for node in nodes {
         let address = || node.address.clone();
@@ -170,7 +178,7 @@ fn refuse_occupied(nodes: &[NewNode]) -> Result<(), CreateRefusal> {
             .view
             .peers
             .iter()
-            .filter(|peer| !ids.contains(&peer.id) && !peer.flags.iter().any(handshakes))
+            .filter(|peer| !ids.contains(&peer.id) && !peer.flags.iter().any(handshakes) && !familiar(nodes, peer))
             .map(|peer| peer.id)
             .collect();
         if !strangers.is_empty() {

@@ -16,7 +16,7 @@ use operations::{
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use topology::{
     Host, NodeAddr, NodeId,
@@ -138,7 +138,12 @@ pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result
     if !arguments.yes && !prompt::confirm(printer, question)? {
         return Err(Failure::new("not confirmed; nothing was changed"));
     }
-    carry_out(&plan, links, patience(arguments), printer).await.map_err(|failure| explain(failure, arguments))?;
+    let outcome = if arguments.undo {
+        undo(&plan, links, &connector(&arguments.connection)?, &addresses, patience(arguments), printer).await
+    } else {
+        carry_out(&plan, links, patience(arguments), printer).await
+    };
+    outcome.map_err(|failure| explain(failure, arguments))?;
     report(arguments, &plan, Outcome::Done, printer)?;
     if !arguments.json {
         printer.out(&closing(arguments, &plan, printer.elapsed()));
@@ -196,6 +201,33 @@ pub(crate) async fn carry_out(
                 .status(ExitStatus::Stopped))
         }
     }
+}
+
+/// Makes nodes as new, and again until they stay so: who was told before to meet others may still do so within two turns of
+/// its cluster clock, and those know it then.
+async fn undo(
+    plan: &Plan,
+    links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
+    dialer: &dyn Dialer,
+    addresses: &[NodeAddr],
+    patience: Patience,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
+    const TWO_TURNS: Duration = Duration::from_millis(250);
+    let begin = Instant::now();
+    let (mut plan, mut links) = (plan.clone(), links);
+    while begin.elapsed() < patience.agreement {
+        carry_out(&plan, links, patience, printer).await?;
+        tokio::time::sleep(TWO_TURNS).await;
+        let nodes;
+        (nodes, links) = ask(dialer, addresses, &[]).await?;
+        plan = create::plan_undo(&nodes)?;
+        if plan.steps.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(Failure::new("the nodes meet each other again and again")
+        .because("another program may be making a cluster of them"))
 }
 
 fn patience(arguments: &CreateArgs) -> Patience {
