@@ -8,12 +8,12 @@ use std::{
 };
 
 /// Client ports that leave room for the bus port, 10000 above.
-pub const PORTS: RangeInclusive<u16> = 1024..=55535;
+const PORTS: RangeInclusive<u16> = 1024..=55535;
 /// What a server's first files may take, in MB.
 const ROOM: u64 = 10;
 
 /// How many members fit from this port on.
-pub fn most_members(first: u16) -> usize {
+fn most_members(first: u16) -> usize {
     if PORTS.contains(&first) { usize::from(PORTS.end() - first) + 1 } else { 0 }
 }
 

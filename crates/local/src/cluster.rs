@@ -108,7 +108,7 @@ impl Cluster {
 
     /// Whether a server has ever run in one of the members' directories.
     pub fn holds_data(&self) -> Result<bool, LocalError> {
-        Ok(self.ports()?.into_iter().any(|port| self.member_directory(port).data().join("nodes.conf").exists()))
+        Ok(self.ports()?.into_iter().any(|port| self.has_run(port)))
     }
 
     /// What it was asked to be.
@@ -250,10 +250,7 @@ impl Cluster {
 
     /// Removes the directories of all members, left behind by a command that was killed. Nothing may run in them any more.
     pub fn clear_members(&self) -> Result<(), LocalError> {
-        match fs::remove_dir_all(self.members_directory()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(error)),
-            _ => Ok(()),
-        }
+        if_there(fs::remove_dir_all(self.members_directory())).map_err(|error| self.unusable(error))
     }
 
     /// Removes the cluster's directory with all its data. Nothing of it may run any more.
@@ -261,14 +258,8 @@ impl Cluster {
         // Under another name first: what is interrupted then is no half of a cluster that somebody could bring up.
         let away = self.directory.with_file_name(format!(".removed-{}", self.name));
         for _ in 0..2 {
-            match fs::remove_dir_all(&away) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.unusable(error)),
-                _ => {}
-            }
-            match fs::rename(&self.directory, &away) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.unusable(error)),
-                _ => {}
-            }
+            if_there(fs::remove_dir_all(&away)).map_err(|error| self.unusable(error))?;
+            if_there(fs::rename(&self.directory, &away)).map_err(|error| self.unusable(error))?;
         }
         Ok(())
     }
@@ -298,7 +289,7 @@ impl Cluster {
         Ok(entries.filter_map(port).collect())
     }
 
-    /// Takes a member out of the supervisor's sight and ends its processes; its data stays for [`Cluster::put_back`] or
+    /// Takes a member out of the supervisor's sight and ends its processes; its data stays for
     /// [`Cluster::discard`]. A member that was taken out before is left as it is.
     pub fn take_out(&self, port: u16) -> Result<(), LocalError> {
         let away = self.leaving_directory(port);
@@ -311,20 +302,9 @@ impl Cluster {
         self.end(&[away.server_lock()], Signal::KILL, deadline)
     }
 
-    /// Brings a member back that was taken out.
-    pub fn put_back(&self, port: u16) -> Result<(), LocalError> {
-        let (from, to) = (self.leaving_directory(port), self.member_directory(port));
-        fs::rename(from.path(), to.path()).map_err(|error| self.unusable(error))?;
-        lock::signal_holder(&self.supervisor_lock(), Signal::HUP)?;
-        Ok(())
-    }
-
     /// Removes the data of a member that was taken out.
     pub fn discard(&self, port: u16) -> Result<(), LocalError> {
-        match fs::remove_dir_all(self.leaving_directory(port).path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(error)),
-            _ => Ok(()),
-        }
+        if_there(fs::remove_dir_all(self.leaving_directory(port).path())).map_err(|error| self.unusable(error))
     }
 
     /// Whether a member's server has ever run, by what it left on disk.
@@ -341,6 +321,14 @@ impl Cluster {
     /// The log of each member's server, by port.
     pub fn logs(&self) -> Result<BTreeMap<u16, PathBuf>, LocalError> {
         Ok(self.ports()?.into_iter().map(|port| (port, self.member_directory(port).server_log())).collect())
+    }
+}
+
+/// What was to be removed or moved away may be gone already.
+fn if_there(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
     }
 }
 

@@ -14,7 +14,6 @@ mod ready;
 mod settings;
 mod supervise;
 
-pub use checks::{PORTS, most_members};
 pub use cluster::{Cluster, CommandLock};
 pub use engine::Engine;
 pub use error::LocalError;

@@ -17,7 +17,6 @@ pub(crate) fn render(command: &Command) -> Option<Cmd> {
         Command::Info => cmd("INFO"),
         Command::ClusterInfo => words(&["CLUSTER", "INFO"]),
         Command::ClusterNodes => words(&["CLUSTER", "NODES"]),
-        Command::ClusterShards => words(&["CLUSTER", "SHARDS"]),
         Command::CountKeysInSlot(slot) => with(words(&["CLUSTER", "COUNTKEYSINSLOT"]), slot.number()),
         Command::DatabaseSize => cmd("DBSIZE"),
         Command::Select(database) => with(cmd("SELECT"), *database),

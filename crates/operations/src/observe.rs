@@ -6,7 +6,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use topology::{ClusterView, Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView, ObservedNode, Reply, Silence};
+use topology::{
+    ClusterView, Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView, ObservedNode, Reply, Silence, create::NewNode,
+};
 
 /// What was seen of a cluster, and the links over which it was seen.
 pub struct Observation {
@@ -66,6 +68,18 @@ pub async fn dial_and_ask(dialer: &dyn Dialer, address: &NodeAddr) -> Result<Ans
 /// Dials these addresses, all at the same time, and asks each for its view. The answers are in the order of the addresses.
 pub async fn ask_all(dialer: &dyn Dialer, addresses: &[NodeAddr]) -> Vec<Result<Answer, NodeError>> {
     join_all(addresses.iter().map(|address| dial_and_ask(dialer, address))).await
+}
+
+/// What answers are for a planner and for the runner of its plan: new nodes, each in the zone that its server tells, and links.
+pub fn new_nodes(
+    answers: impl IntoIterator<Item = (NodeAddr, Answer)>,
+) -> (Vec<NewNode>, BTreeMap<NodeId, Arc<dyn NodeLink>>) {
+    let (mut nodes, mut links) = (Vec::new(), BTreeMap::new());
+    for (address, Answer { link, view }) in answers {
+        links.insert(view.myself.id, link);
+        nodes.push(NewNode { address, zone: view.server.zone.clone(), view });
+    }
+    (nodes, links)
 }
 
 /// Looks at a whole cluster: asks the nodes at these addresses, every node that one of them knows, and so on, all at the same

@@ -42,11 +42,13 @@ pub struct NotAnAddress(pub String);
 impl NotAnAddress {
     /// The text without what may be a password in it: it was perhaps meant as a URI.
     pub fn shown(&self) -> &str {
-        match self.0.rsplit_once('@') {
-            Some((_, behind)) if self.0.contains("://") => behind,
-            _ => &self.0,
-        }
+        behind_userinfo(&self.0).unwrap_or(&self.0)
     }
+}
+
+/// What is behind user and password in a text that was perhaps meant as a URI; none when there can be no password in it.
+pub fn behind_userinfo(text: &str) -> Option<&str> {
+    text.rsplit_once('@').map(|(_, behind)| behind).filter(|_| text.contains("://"))
 }
 
 impl PartialEq for NodeAddr {

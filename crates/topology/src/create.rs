@@ -6,6 +6,7 @@ pub use refusal::CreateRefusal;
 
 use crate::{
     Flag, NodeAddr, NodeEntry, NodeId, NodeView, Slot, SlotSet,
+    findings::count,
     placement::{Against, Candidate, Placement, place},
     plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
 };
@@ -50,13 +51,13 @@ pub fn plan(nodes: &[NewNode], replicas: usize, shards: Shards) -> Result<Plan, 
     let steps = steps(nodes, &expected)?;
     let goal = format!(
         "{} with {} each from {}",
-        counted(shards, "shard"),
+        count(shards, "shard"),
         if nodes.len().is_multiple_of(shards) {
-            counted(nodes.len() / shards - 1, "replica")
+            count(nodes.len() / shards - 1, "replica")
         } else {
             format!("{} or {} replicas", nodes.len() / shards - 1, nodes.len() / shards)
         },
-        counted(nodes.len(), "node")
+        count(nodes.len(), "node")
     );
     Ok(Plan {
         format: FORMAT,
@@ -93,7 +94,7 @@ pub fn plan_undo(nodes: &[NewNode]) -> Result<Plan, CreateRefusal> {
     }
     Ok(Plan {
         format: FORMAT,
-        goal: format!("{} as new", counted(nodes.len(), "node")),
+        goal: format!("{} as new", count(nodes.len(), "node")),
         based_on: nodes.iter().map(reference).collect(),
         steps,
         reasons: vec!["no node holds keys, and none knows a node that is not in the list".to_owned()],
@@ -233,7 +234,7 @@ fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, Crea
         }
         let missing = wanted.difference(&myself.slots);
         if !missing.is_empty() {
-            let reason = format!("{} of 16384: an even share", counted(wanted.len(), "slot"));
+            let reason = format!("{} of 16384: an even share", count(wanted.len(), "slot"));
             push(1, Action::AddSlots { node: reference(node), slots: missing }, reason);
         }
     }
@@ -324,10 +325,6 @@ fn beside_primary(against: Against, replicas: usize, place: &str) -> String {
     } else {
         format!("{who}, at most {} more than the least possible", here - against.bound)
     }
-}
-
-fn counted(number: usize, thing: &str) -> String {
-    crate::findings::count(number, thing)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ mod shard_entry;
 mod slot;
 mod slot_set;
 
-pub use address::{Host, NodeAddr, NotAnAddress};
+pub use address::{Host, NodeAddr, NotAnAddress, behind_userinfo};
 pub use cluster_info::ClusterInfo;
 pub use cluster_view::{ClusterView, Member, ObservedNode, Shard, Silence};
 pub use node_entry::{Endpoint, Flag, Flags, NodeEntry, NotANodeEntry};

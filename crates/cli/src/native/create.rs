@@ -9,7 +9,7 @@ use crate::{
 };
 use clap::Args;
 use operations::{
-    observe::{Answer, ask_all},
+    observe::{ask_all, new_nodes},
     port::{Dialer, NodeLink},
     run::{Patience, Progress, Runner},
 };
@@ -157,22 +157,23 @@ pub(crate) async fn ask(
     addresses: &[NodeAddr],
     zones: &[(Host, String)],
 ) -> Result<(Vec<NewNode>, BTreeMap<NodeId, Arc<dyn NodeLink>>), Failure> {
-    let (mut nodes, mut links, mut errors) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let (mut answers, mut errors) = (Vec::new(), Vec::new());
     for (address, answer) in addresses.iter().zip(ask_all(dialer, addresses).await) {
         match answer {
             Err(error) => errors.push(error),
-            Ok(Answer { link, view }) => {
-                let told = zones.iter().find(|(host, _)| *host == address.host);
-                let zone = told.map(|(_, zone)| zone.clone()).or_else(|| view.server.zone.clone());
-                links.insert(view.myself.id, link);
-                nodes.push(NewNode { address: address.clone(), zone, view });
-            }
+            Ok(answer) => answers.push((address.clone(), answer)),
         }
     }
-    match Failure::of_nodes(errors) {
-        Some(failure) => Err(failure),
-        None => Ok((nodes, links)),
+    if let Some(failure) = Failure::of_nodes(errors) {
+        return Err(failure);
     }
+    let (mut nodes, links) = new_nodes(answers);
+    for node in &mut nodes {
+        if let Some((_, zone)) = zones.iter().find(|(host, _)| *host == node.address.host) {
+            node.zone = Some(zone.clone());
+        }
+    }
+    Ok((nodes, links))
 }
 
 /// Runs the plan and shows how it goes; Ctrl-C stops it between two commands.
@@ -195,8 +196,7 @@ pub(crate) async fn carry_out(
     let runner = Runner::new(links, patience, &show);
     tokio::select! {
         outcome = runner.run(plan) => Ok(outcome?),
-        signal = tokio::signal::ctrl_c() => {
-            let _ = signal;
+        _ = tokio::signal::ctrl_c() => {
             Err(Failure::new(format!("stopped: {} steps planned, some done; no key was touched", plan.steps.len()))
                 .status(ExitStatus::Stopped))
         }

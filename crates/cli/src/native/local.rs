@@ -15,6 +15,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use local::{Cluster, Home, LocalError};
 use node::{ConnectOptions, Connector};
+use operations::observe::{Observation, look};
 use topology::{Host, NodeAddr};
 
 /// What to do with a cluster of this machine.
@@ -94,6 +95,12 @@ fn connector() -> Result<Connector, Failure> {
 /// Where the member with this port listens.
 fn address(port: u16) -> NodeAddr {
     NodeAddr::new(Host::Ip(std::net::Ipv4Addr::LOCALHOST.into()), port)
+}
+
+/// Looks at a cluster through the members with these ports.
+async fn look_through(ports: &[u16]) -> Result<Observation, Failure> {
+    let addresses: Vec<NodeAddr> = ports.iter().copied().map(address).collect();
+    Ok(look(&connector()?, &addresses).await?)
 }
 
 /// The program as it was called, so that what is printed can be typed.

@@ -7,13 +7,12 @@ mod story;
 use super::{Session, Stop, Terminal, Wording, check, load, misuse::Misuse, terminal::Tone};
 use crate::failure::{ExitStatus, Failure};
 use operations::{
-    observe::{Answer, ask_all},
-    port::{Dialer, NodeLink},
+    observe::{Answer, ask_all, new_nodes},
+    port::Dialer,
 };
-use std::{collections::BTreeMap, sync::Arc};
 use topology::{
-    NodeAddr, NodeId,
-    create::{self, CreateRefusal, NewNode, Shards},
+    NodeAddr,
+    create::{self, CreateRefusal, Shards},
 };
 
 pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Result<ExitStatus, Stop> {
@@ -23,13 +22,9 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
     let replicas = replicas(session).map_err(|misuse| misuse.stop(terminal))?;
     create::refuse_same_address(&addresses).map_err(|refusal| refuse(&refusal, terminal))?;
     let connector = session.connector()?;
-    let mut nodes = Vec::new();
-    let mut links: BTreeMap<NodeId, Arc<dyn NodeLink>> = BTreeMap::new();
-    for (address, answer) in addresses.iter().zip(ask_all(&connector, &addresses).await) {
-        let Answer { link, view } = answer.map_err(|error| load::unreachable(&error, terminal))?;
-        links.insert(view.myself.id, link);
-        nodes.push(NewNode { address: address.clone(), zone: view.server.zone.clone(), view });
-    }
+    let answers: Result<Vec<Answer>, _> = ask_all(&connector, &addresses).await.into_iter().collect();
+    let answers = answers.map_err(|error| load::unreachable(&error, terminal))?;
+    let (nodes, links) = new_nodes(addresses.iter().cloned().zip(answers));
     if let (None, Some(first)) = (session.wording, nodes.first()) {
         terminal.wording = Wording::of_engine(first.view.server.engine);
     }

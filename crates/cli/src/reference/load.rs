@@ -19,15 +19,13 @@ pub(crate) async fn load(
         Ok(observation) => observation,
         Err(none) => return Err(unreachable(&none.first, terminal)),
     };
-    if wording.is_none()
-        && let Some((_, view)) = observation.view.answering().next()
-    {
-        terminal.wording = Wording::of_engine(view.server.engine);
-    }
-    if let Some((_, view)) = observation.view.answering().next()
-        && !view.server.cluster_enabled
-    {
-        return Err(not_a_cluster(entry, terminal));
+    if let Some((_, view)) = observation.view.answering().next() {
+        if wording.is_none() {
+            terminal.wording = Wording::of_engine(view.server.engine);
+        }
+        if !view.server.cluster_enabled {
+            return Err(not_a_cluster(entry, terminal));
+        }
     }
     Ok(observation)
 }

@@ -68,10 +68,7 @@ impl Misuse {
 
 /// What was typed, less the part of a URI that may hold a password.
 fn without_secret(typed: &str) -> String {
-    match typed.rsplit_once('@') {
-        Some((_, behind)) if typed.contains("://") => format!("...@{behind}"),
-        _ => typed.to_owned(),
-    }
+    topology::behind_userinfo(typed).map_or_else(|| typed.to_owned(), |behind| format!("...@{behind}"))
 }
 
 #[cfg(test)]

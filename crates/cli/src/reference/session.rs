@@ -2,7 +2,7 @@
 
 use super::{Stop, Terminal, Wording, grammar::Invocation, load, misuse::Misuse};
 use crate::{
-    connection::{ConnectionArgs, Verify},
+    connection::{ConnectionArgs, PASSWORD_VARIABLES, Verify},
     failure::Failure,
 };
 use node::{Connector, Family, Uri};
@@ -73,7 +73,7 @@ impl Session {
         let variables = match self.wording {
             Some(Wording::Redis) => &["REDISCLI_AUTH"][..],
             Some(Wording::Valkey) => &["VALKEYCLI_AUTH", "REDISCLI_AUTH"][..],
-            None => &["TRIBUNE_AUTH", "REDISCLI_AUTH", "VALKEYCLI_AUTH"][..],
+            None => &PASSWORD_VARIABLES[..],
         };
         self.connection.connector(variables, Verify::Chain, family)
     }

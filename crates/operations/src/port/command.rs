@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use topology::{
     ClusterView, NodeId, Slot, SlotSet,
+    findings::count,
     membership::{MembershipRefusal, owns_nothing},
 };
 
@@ -18,8 +19,6 @@ pub enum Command {
     ClusterInfo,
     /// `CLUSTER NODES`
     ClusterNodes,
-    /// `CLUSTER SHARDS`, since 7.0.
-    ClusterShards,
     /// `CLUSTER COUNTKEYSINSLOT`: of the selected database.
     CountKeysInSlot(Slot),
     /// `DBSIZE`: of the selected database.
@@ -61,7 +60,7 @@ pub struct NothingToLose(());
 
 /// Why there is no [`NothingToLose`] for a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it holds {keys} {} in database {database}", if *keys == 1 { "key" } else { "keys" })]
+#[error("it holds {} in database {database}", count(*keys, "key"))]
 pub struct NotEmpty {
     /// A database that holds keys.
     pub database: u32,

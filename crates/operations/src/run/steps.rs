@@ -5,7 +5,7 @@ use crate::{
     observe::ask,
     port::{Command, NodeError, NodeLink, NothingToLose, Trouble},
 };
-use topology::{NodeView, Reply, SlotSet, plan::NodeRef};
+use topology::{NodeView, Reply, SlotSet, findings::count, plan::NodeRef};
 
 impl Runner<'_> {
     /// The node's link and what it says now; fails when another node answers there.
@@ -65,10 +65,7 @@ impl Runner<'_> {
         let (link, view) = self.fresh(node).await?;
         let proof = NothingToLose::by(&view.server).map_err(|keys| changed(node, keys.to_string()))?;
         if !view.myself.slots.is_empty() {
-            return Err(changed(node, {
-                let slots = view.myself.slots.len();
-                format!("it owns {slots} {}", if slots == 1 { "slot" } else { "slots" })
-            }));
+            return Err(changed(node, format!("it owns {}", count(view.myself.slots.len(), "slot"))));
         }
         command(link, Command::ResetHard(proof)).await
     }

@@ -44,32 +44,32 @@ pub(crate) struct ResumeArgs {
 }
 
 pub(crate) fn kill(arguments: &KillArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
-    signal(&arguments.members, Signal::KILL, "killed; its agent starts it again", printer)
+    signal(&arguments.members, Signal::KILL, |_| "killed; its agent starts it again".to_owned(), printer)
 }
 
 pub(crate) fn pause(arguments: &PauseArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
-    let again = format!("paused\n  do   {} local resume", program());
-    signal(&arguments.members, Signal::STOP, &again, printer)
+    let (program, again) = (program(), arguments.members.name.again());
+    let paused = |port| format!("paused\n  do   {program} local resume {port}{again}");
+    signal(&arguments.members, Signal::STOP, paused, printer)
 }
 
 pub(crate) fn resume(arguments: &ResumeArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
-    signal(&arguments.members, Signal::CONT, "goes on", printer)
+    signal(&arguments.members, Signal::CONT, |_| "goes on".to_owned(), printer)
 }
 
-fn signal(members: &Members, signal: Signal, done: &str, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+/// Signals the servers; `done` says of each what became of it, by its port.
+fn signal(
+    members: &Members,
+    signal: Signal,
+    done: impl Fn(u16) -> String,
+    printer: &mut Printer,
+) -> Result<ExitStatus, Failure> {
     let cluster = members.name.existing()?;
     let ports = chosen(members, &cluster)?;
     let mut missed = Vec::new();
     for port in &ports {
         match cluster.signal_server(*port, signal)? {
-            Some(pid) => {
-                let behind = if done.ends_with("resume") {
-                    format!("{done} {port}{}", members.name.again())
-                } else {
-                    done.to_owned()
-                };
-                printer.out(&format!("{port}  process {pid} {behind}\n"));
-            }
+            Some(pid) => printer.out(&format!("{port}  process {pid} {}\n", done(*port))),
             None => missed.push(port.to_string()),
         }
     }

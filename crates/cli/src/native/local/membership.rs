@@ -1,6 +1,6 @@
 //! `tribune local add` and `remove`
 
-use super::{Name, address, connector, program};
+use super::{Name, address, connector, look_through, program};
 use crate::{
     failure::{ExitStatus, Failure},
     native::{create, plan_text, units},
@@ -9,10 +9,7 @@ use crate::{
 };
 use clap::Args;
 use local::{Cluster, LocalError, Ready, wait_until_ready};
-use operations::{
-    observe::{Observation, look},
-    run::Patience,
-};
+use operations::{observe::Observation, run::Patience};
 use std::time::Duration;
 use topology::{
     ClusterView, NodeId, ObservedNode,
@@ -59,7 +56,7 @@ pub(crate) async fn add(arguments: &AddArgs, printer: &mut Printer) -> Result<Ex
     let cluster = arguments.name.existing()?;
     let _lock = cluster.lock()?;
     must_run(&cluster)?;
-    let Observation { view, .. } = observe(&cluster).await?;
+    let Observation { view, .. } = look_through(&cluster.ports()?).await?;
     let role = match arguments.replica_of {
         Some(port) => Role::ReplicaOf(id_of(&cluster, &view, port)?),
         None if arguments.primary => Role::Primary,
@@ -90,7 +87,7 @@ async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -
     let Some((address, answer)) = answers.into_iter().next() else { return Ok(()) };
     let id = answer.view.myself.id;
     let new = NewNode { address, zone: None, view: answer.view };
-    let Observation { view, mut links, .. } = observe_others(cluster, port).await?;
+    let Observation { view, mut links, .. } = look_through_others(cluster, port).await?;
     let plan = plan_join(&view, &new, role)?;
     links.insert(id, answer.link);
     printer.out(&plan_text::text(&plan));
@@ -100,7 +97,7 @@ async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -
 }
 
 async fn undo_add(cluster: &Cluster, port: u16, printer: &mut Printer) -> Result<(), Failure> {
-    let Observation { view, links, .. } = observe_others(cluster, port).await?;
+    let Observation { view, links, .. } = look_through_others(cluster, port).await?;
     let plan = node_at(&view, port).and_then(|node| node.id).map(|id| plan_leave(&view, id)).transpose()?;
     cluster.take_out(port)?;
     if let Some(plan) = plan {
@@ -115,7 +112,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
     let port = arguments.port;
     let leaving = cluster.leaving()?.contains(&port);
     must_run(&cluster)?;
-    let Observation { view, links, .. } = observe(&cluster).await?;
+    let Observation { view, links, .. } = look_through(&cluster.ports()?).await?;
     let node = node_at(&view, port);
     if !leaving && node.is_none() {
         cluster.member(port)?;
@@ -210,16 +207,10 @@ fn node_at(view: &ClusterView, port: u16) -> Option<&ObservedNode> {
     there().find(|node| node.said.is_ok()).or_else(|| there().next())
 }
 
-async fn observe(cluster: &Cluster) -> Result<Observation, Failure> {
-    let addresses: Vec<_> = cluster.ports()?.into_iter().map(address).collect();
-    Ok(look(&connector()?, &addresses).await?)
-}
-
 /// The cluster without the new member, which knows nobody yet.
-async fn observe_others(cluster: &Cluster, port: u16) -> Result<Observation, Failure> {
-    let others = cluster.ports()?.into_iter().filter(|other| *other != port);
-    let addresses: Vec<_> = others.map(address).collect();
-    Ok(look(&connector()?, &addresses).await?)
+async fn look_through_others(cluster: &Cluster, port: u16) -> Result<Observation, Failure> {
+    let others: Vec<u16> = cluster.ports()?.into_iter().filter(|other| *other != port).collect();
+    look_through(&others).await
 }
 
 impl From<MembershipRefusal> for Failure {

@@ -1,6 +1,6 @@
 //! `tribune local status` and `list`
 
-use super::{Name, address, again, connector, program};
+use super::{Name, again, look_through, program};
 use crate::{
     failure::{ExitStatus, Failure},
     native::{print_json, status, units},
@@ -8,7 +8,6 @@ use crate::{
 };
 use clap::Args;
 use local::{Cluster, Engine, Home, MemberState, MemberStatus, Settings};
-use operations::observe::look;
 use std::fmt::Write as _;
 use topology::{
     findings::{FindingCode, Severity},
@@ -90,13 +89,11 @@ pub(crate) async fn run(arguments: &StatusArgs, printer: &mut Printer) -> Result
 /// The cluster as its servers see it, with remedies for this machine; none when no server answers.
 pub(crate) async fn observe(cluster: &Cluster) -> Result<Option<ClusterReport>, Failure> {
     let running = cluster.members()?.into_iter().filter(|member| member.server_pid.is_some());
-    let addresses: Vec<_> = running.map(|member| address(member.port)).collect();
-    if addresses.is_empty() {
-        return Ok(None);
-    }
-    let seen = look(&connector()?, &addresses).await.ok();
-    let mut report = seen.map(|observation| ClusterReport::new(&observation.view));
-    for finding in report.iter_mut().flat_map(|report| &mut report.findings) {
+    let ports: Vec<u16> = running.map(|member| member.port).collect();
+    // That none of them answers is no failure of this command.
+    let Ok(seen) = look_through(&ports).await else { return Ok(None) };
+    let mut report = ClusterReport::new(&seen.view);
+    for finding in &mut report.findings {
         let Some(port) = finding.nodes.first().map(|node| node.port) else { continue };
         let words = match finding.code {
             FindingCode::ShardWithoutReplica => format!("local add --replica-of {port}"),
@@ -105,7 +102,7 @@ pub(crate) async fn observe(cluster: &Cluster) -> Result<Option<ClusterReport>, 
         };
         finding.remedy = Some(format!("{} {words}{}", program(), again(cluster.name())));
     }
-    Ok(report)
+    Ok(Some(report))
 }
 
 /// Whether nothing is wrong with a cluster and its processes.

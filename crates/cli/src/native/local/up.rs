@@ -1,6 +1,6 @@
 //! `tribune local up`
 
-use super::{Name, address, connector, program, status};
+use super::{Name, again, connector, look_through, program, status};
 use crate::{
     failure::{ExitStatus, Failure},
     native::{create, units},
@@ -9,16 +9,10 @@ use crate::{
 use clap::Args;
 use local::{Cluster, Engine, Home, LocalError, MemberState, Ready, Settings, wait_until_ready};
 use node::Connector;
-use operations::{
-    observe::{Answer, look},
-    run::Patience,
-};
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use operations::{observe::new_nodes, run::Patience};
+use std::time::{Duration, Instant};
 use topology::{
-    create::{NewNode, Shards, plan},
+    create::{Shards, plan},
     findings::{FindingCode, Severity},
     report::ClusterReport,
 };
@@ -181,19 +175,14 @@ async fn make(
     cluster.start()?;
     let ready = Ready { patience: PATIENCE, forgiving: cluster.holds_data()? };
     let answers = wait_until_ready(cluster, &ports, connector, ready).await?;
-    let mut links = BTreeMap::new();
-    let mut nodes = Vec::new();
-    for (address, Answer { link, view }) in answers {
-        links.insert(view.myself.id, link);
-        nodes.push(NewNode { address, zone: None, view });
-    }
+    let (nodes, links) = new_nodes(answers);
     match plan(&nodes, replicas, Shards::Exactly(shards)) {
         Ok(plan) => {
             let patience = Patience { agreement: PATIENCE, service: PATIENCE };
             create::carry_out(&plan, links, patience, printer).await?;
         }
         // It was made, has been written to, and only its last word is missing.
-        Err(_) if serves_all(&ports, connector).await? => {}
+        Err(_) if serves_all(&ports).await? => {}
         Err(refusal) => return Err(refusal.into()),
     }
     settings.formed = true;
@@ -207,9 +196,8 @@ fn half_made(arguments: &UpArgs, cluster: &Cluster, found: usize, wanted: usize)
 }
 
 /// Whether these members serve all slots.
-async fn serves_all(ports: &[u16], connector: &Connector) -> Result<bool, Failure> {
-    let addresses: Vec<_> = ports.iter().map(|port| address(*port)).collect();
-    let report = ClusterReport::new(&look(connector, &addresses).await?.view);
+async fn serves_all(ports: &[u16]) -> Result<bool, Failure> {
+    let report = ClusterReport::new(&look_through(ports).await?.view);
     Ok(report.slots_served == usize::from(topology::Slot::COUNT))
 }
 
@@ -245,27 +233,28 @@ async fn come_back(cluster: &Cluster, connector: &Connector, printer: &mut Print
     printer.progress("waiting for servers to answer");
     wait_until_ready(cluster, &ports, connector, Ready { patience: PATIENCE, forgiving: true }).await?;
     // What is paused is shown by the screen, and waiting would not change it.
-    if paused == 0 { settled(&ports, connector, printer).await } else { Ok(()) }
+    if paused == 0 { settled(cluster, &ports, printer).await } else { Ok(()) }
 }
 
 /// Waits until nothing is wrong with the cluster that the servers mend themselves.
-async fn settled(ports: &[u16], connector: &Connector, printer: &mut Printer) -> Result<(), Failure> {
-    let addresses: Vec<_> = ports.iter().map(|port| address(*port)).collect();
+async fn settled(cluster: &Cluster, ports: &[u16], printer: &mut Printer) -> Result<(), Failure> {
+    /// Time between two looks.
+    const AGAIN: Duration = Duration::from_millis(100);
     let begin = Instant::now();
     loop {
-        let report = ClusterReport::new(&look(connector, &addresses).await?.view);
+        let report = ClusterReport::new(&look_through(ports).await?.view);
         let mending =
             report.findings.iter().find(|finding| finding.severity == Severity::Problem && mends(finding.code));
         let Some(finding) = mending else { return Ok(()) };
         if begin.elapsed() > PATIENCE {
             return Err(Failure {
                 why: finding.why.clone(),
-                advice: Some(format!("{} local status", program())),
+                advice: Some(format!("{} local status{}", program(), again(cluster.name()))),
                 ..Failure::new(format!("all servers run, but after {} s {}", PATIENCE.as_secs(), finding.what))
             });
         }
         printer.progress(&format!("waiting: {}", finding.what));
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
