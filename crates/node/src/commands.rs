@@ -1,17 +1,13 @@
 //! Commands as they go over the wire.
 
-use operations::port::Command;
-use redis::{Cmd, cmd};
+use crate::Credentials;
+use operations::port::{Command, Failover, Migration, SlotState};
+use redis::{Cmd, ToRedisArgs, cmd};
+use secrecy::ExposeSecret;
+use topology::{Slot, SlotSet};
 
-/// The command as the client library sends it.
-pub(crate) fn render(command: &Command) -> Option<Cmd> {
-    let words = |words: &[&str]| {
-        let mut rendered = Cmd::new();
-        for word in words {
-            rendered.arg(*word);
-        }
-        rendered
-    };
+/// The command as the client library sends it. `MIGRATE` takes the credentials along.
+pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd> {
     Some(match command {
         Command::Ping => cmd("PING"),
         Command::Info => cmd("INFO"),
@@ -23,13 +19,7 @@ pub(crate) fn render(command: &Command) -> Option<Cmd> {
         Command::Multi => cmd("MULTI"),
         Command::Exec => cmd("EXEC"),
         Command::SetConfigEpoch(epoch) => with(words(&["CLUSTER", "SET-CONFIG-EPOCH"]), *epoch),
-        Command::AddSlots(slots) => {
-            let mut rendered = words(&["CLUSTER", "ADDSLOTSRANGE"]);
-            for range in slots.ranges() {
-                rendered.arg(range.start().number()).arg(range.end().number());
-            }
-            rendered
-        }
+        Command::AddSlots(slots) => ranges(words(&["CLUSTER", "ADDSLOTSRANGE"]), slots),
         Command::Meet { ip, port, bus_port } => {
             let mut rendered = words(&["CLUSTER", "MEET"]);
             rendered.arg(ip.to_string()).arg(*port).arg(*bus_port);
@@ -39,12 +29,84 @@ pub(crate) fn render(command: &Command) -> Option<Cmd> {
         Command::GiveUpSlots(_) => words(&["CLUSTER", "FLUSHSLOTS"]),
         Command::Forget(proof) => with(words(&["CLUSTER", "FORGET"]), proof.id().to_string()),
         Command::ResetHard(_) => words(&["CLUSTER", "RESET", "HARD"]),
+        Command::ClusterShards => words(&["CLUSTER", "SHARDS"]),
+        Command::SetSlot(slot, state) => set_slot(*slot, *state),
+        Command::KeysInSlot(slot, most) => with(with(words(&["CLUSTER", "GETKEYSINSLOT"]), slot.number()), *most),
+        Command::MemoryUsage(key) => with(words(&["MEMORY", "USAGE"]), key),
+        Command::Migrate(migration) => migrate(migration, credentials),
+        Command::Asking => cmd("ASKING"),
+        Command::Dump(key) => with(cmd("DUMP"), key),
+        Command::IdleTime(key) => with(words(&["OBJECT", "IDLETIME"]), key),
+        Command::CommandInfo(name) => with(words(&["COMMAND", "INFO"]), *name),
+        Command::MigrateSlots(slots, to) => {
+            let command = ranges(words(&["CLUSTER", "MIGRATESLOTS", "SLOTSRANGE"]), slots);
+            with(with(command, "NODE"), to.to_string())
+        }
+        Command::SlotMigrations => words(&["CLUSTER", "GETSLOTMIGRATIONS"]),
+        Command::CancelSlotMigrations => words(&["CLUSTER", "CANCELSLOTMIGRATIONS"]),
+        Command::MigrationImport(slots) => ranges(words(&["CLUSTER", "MIGRATION", "IMPORT"]), slots),
+        Command::MigrationStatus(id) => with(words(&["CLUSTER", "MIGRATION", "STATUS", "ID"]), id),
+        Command::CancelMigration(id) => with(words(&["CLUSTER", "MIGRATION", "CANCEL", "ID"]), id),
+        Command::ConfigGet(name) => with(words(&["CONFIG", "GET"]), name),
+        Command::ConfigSet(name, value) => with(with(words(&["CONFIG", "SET"]), name), value),
+        Command::ConfigRewrite => words(&["CONFIG", "REWRITE"]),
+        Command::FunctionDump => words(&["FUNCTION", "DUMP"]),
+        Command::FunctionList => words(&["FUNCTION", "LIST"]),
+        Command::FunctionRestore(payload) => with(words(&["FUNCTION", "RESTORE"]), payload),
+        Command::Failover(kind) => words(match kind {
+            Failover::Planned => &["CLUSTER", "FAILOVER"],
+            Failover::Forced => &["CLUSTER", "FAILOVER", "FORCE"],
+            Failover::Takeover => &["CLUSTER", "FAILOVER", "TAKEOVER"],
+        }),
+        Command::Typed(words) => with(Cmd::new(), words),
         _ => return None,
     })
 }
 
-fn with(mut command: Cmd, argument: impl redis::ToRedisArgs) -> Cmd {
+fn words(words: &[&str]) -> Cmd {
+    with(Cmd::new(), words)
+}
+
+fn with(mut command: Cmd, argument: impl ToRedisArgs) -> Cmd {
     command.arg(argument);
+    command
+}
+
+/// The first and last slot of each range.
+fn ranges(command: Cmd, slots: &SlotSet) -> Cmd {
+    slots.ranges().fold(command, |command, range| with(with(command, range.start().number()), range.end().number()))
+}
+
+fn set_slot(slot: Slot, state: SlotState) -> Cmd {
+    let command = with(words(&["CLUSTER", "SETSLOT"]), slot.number());
+    match state {
+        SlotState::Importing(from) => with(with(command, "IMPORTING"), from.to_string()),
+        SlotState::Migrating(to) => with(with(command, "MIGRATING"), to.to_string()),
+        SlotState::Node(owner) => with(with(command, "NODE"), owner.to_string()),
+        SlotState::Stable => with(command, "STABLE"),
+    }
+}
+
+fn migrate(migration: &Migration, credentials: &Credentials) -> Cmd {
+    let Migration { host, port, database, timeout, replace, copy, keys } = migration;
+    let mut command = cmd("MIGRATE");
+    command.arg(host).arg(port).arg("").arg(database).arg(timeout);
+    if *copy {
+        command.arg("COPY");
+    }
+    if *replace {
+        command.arg("REPLACE");
+    }
+    match (&credentials.user, &credentials.password) {
+        (Some(user), Some(password)) => {
+            command.arg("AUTH2").arg(user).arg(password.expose_secret());
+        }
+        (None, Some(password)) => {
+            command.arg("AUTH").arg(password.expose_secret());
+        }
+        _ => {}
+    }
+    command.arg("KEYS").arg(keys);
     command
 }
 
@@ -54,7 +116,9 @@ mod tests {
 
     #[test]
     fn commands_are_rendered_word_by_word() {
-        let text = |command| String::from_utf8(render(&command).unwrap().get_packed_command()).unwrap();
+        let text = |command| {
+            String::from_utf8(render(&command, &Credentials::default()).unwrap().get_packed_command()).unwrap()
+        };
         assert_eq!(
             text(Command::Meet { ip: [127, 0, 0, 1].into(), port: 7000, bus_port: 17000 }),
             "*5\r\n$7\r\nCLUSTER\r\n$4\r\nMEET\r\n$9\r\n127.0.0.1\r\n$4\r\n7000\r\n$5\r\n17000\r\n"

@@ -1,7 +1,7 @@
 //! An open connection to one server.
 
 use crate::{
-    ConnectOptions,
+    ConnectOptions, Credentials,
     commands::render,
     probe,
     witness::{Testimony, Witness},
@@ -28,6 +28,8 @@ pub(crate) struct Link {
     ip: IpAddr,
     tls: bool,
     read_timeout: Duration,
+    /// For the servers that this one is told to talk to.
+    credentials: Credentials,
     connection: MultiplexedConnection,
     testimony: Arc<Testimony>,
     driver: JoinHandle<()>,
@@ -56,6 +58,7 @@ impl Link {
             ip,
             tls,
             read_timeout: options.read_timeout,
+            credentials: options.credentials.clone(),
             connection,
             testimony,
             driver: tokio::spawn(driver),
@@ -72,7 +75,7 @@ impl Link {
             pipeline.arg(user);
         }
         pipeline.arg(password.expose_secret());
-        match self.exchange(&pipeline).await?.pop() {
+        match self.exchange(&pipeline, self.read_timeout).await?.pop() {
             // A server without a password takes everybody: the one given may be for the others.
             Some(Reply::Error(line)) if line.contains("without any password configured") => Ok(()),
             Some(Reply::Error(line)) => Err(Trouble::from_refusal(&line)),
@@ -80,11 +83,11 @@ impl Link {
         }
     }
 
-    async fn exchange(&self, pipeline: &Pipeline) -> Result<Vec<Reply>, Trouble> {
+    async fn exchange(&self, pipeline: &Pipeline, patience: Duration) -> Result<Vec<Reply>, Trouble> {
         let mut connection = self.connection.clone();
         let exchange = connection.send_packed_commands(pipeline, 0, pipeline.len());
-        let outcome = timeout(self.read_timeout, exchange).await;
-        let Ok(values) = outcome.map_err(|_| Trouble::ReadTimedOut(self.read_timeout))? else {
+        let outcome = timeout(patience, exchange).await;
+        let Ok(values) = outcome.map_err(|_| Trouble::ReadTimedOut(patience))? else {
             return Err(self.why_broken().await);
         };
         self.testimony.answered();
@@ -121,14 +124,15 @@ impl NodeLink for Link {
             let fail = |trouble| NodeError::new(self.address.clone(), trouble);
             let mut pipeline = Pipeline::with_capacity(commands.len());
             for command in &commands {
-                let rendered = render(command);
+                let rendered = render(command, &self.credentials);
                 pipeline
                     .add_command(rendered.ok_or_else(|| fail(Trouble::Protocol(format!("no words for {command:?}"))))?);
             }
             if pipeline.is_empty() {
                 return Ok(Vec::new());
             }
-            let replies = self.exchange(&pipeline).await.map_err(fail)?;
+            let patience = self.read_timeout + commands.iter().map(Command::takes).max().unwrap_or_default();
+            let replies = self.exchange(&pipeline, patience).await.map_err(fail)?;
             if replies.len() != commands.len() {
                 let count = format!("{} replies to {} commands", replies.len(), commands.len());
                 return Err(fail(Trouble::Protocol(count)));

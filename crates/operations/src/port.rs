@@ -3,7 +3,7 @@
 mod command;
 mod error;
 
-pub use command::{Command, NotEmpty, NothingToLose, OwnsNothing};
+pub use command::{Command, Failover, Key, Migration, NotEmpty, NothingToLose, OwnsNothing, SlotState};
 pub use error::{NodeError, TlsTrouble, Trouble};
 
 use futures_util::future::BoxFuture;
@@ -24,7 +24,7 @@ pub trait NodeLink: Send + Sync {
     /// not keep the others from being carried out.
     ///
     /// # Errors
-    /// When the answer did not come whole within the read timeout or the connection broke. Which of the commands the
+    /// When the answer did not come whole within the read timeout, and what [`Command::takes`] adds to it, or the connection broke. Which of the commands the
     /// server has carried out is then unknown.
     fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Reply>, NodeError>>;
 }

@@ -3,9 +3,13 @@
 mod steps;
 mod together;
 
-use crate::port::{NodeError, NodeLink};
+use crate::{
+    moving::{MoveError, Moves},
+    port::{NodeError, NodeLink},
+};
 use futures_util::future::try_join_all;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 use topology::{
     NodeAddr, NodeId,
     plan::{Action, NodeRef, Plan},
@@ -40,11 +44,31 @@ pub enum Progress {
         /// Which one it was.
         stage: u32,
     },
+    /// Slots move: what was moved so far by one step.
+    Moving {
+        /// Their owner.
+        from: NodeRef,
+        /// Their owner to be.
+        to: NodeRef,
+        /// What was moved.
+        moved: Moved,
+    },
     /// The nodes were asked once more and what is waited for is not there yet.
     Waiting {
         /// What is missing, in words.
         missing: String,
     },
+}
+
+/// How far the move of slots from one node to another has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Slots that have their new owner.
+    pub slots: usize,
+    /// Keys that are there.
+    pub keys: u64,
+    /// What others wait for an answer of the two nodes meanwhile: the 99th percentile; none where it is not measured.
+    pub latency: Option<Duration>,
 }
 
 /// Why a run stopped. What was done stays done; planning anew goes on from there.
@@ -62,6 +86,12 @@ pub enum RunError {
         /// What is different.
         change: String,
     },
+    /// Slots could not be moved.
+    #[error(transparent)]
+    Move(#[from] MoveError),
+    /// The user stopped it.
+    #[error("stopped")]
+    Stopped,
     /// Some nodes did not come to know each other in time.
     #[error("the nodes do not all reach each other after {} s", waited.as_secs())]
     Estranged {
@@ -85,22 +115,41 @@ pub struct Runner<'a> {
     links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
     patience: Patience,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
+    moves: Option<Moves<'a>>,
+    stop: CancellationToken,
 }
 
 impl<'a> Runner<'a> {
     /// A runner over these links.
-    pub const fn new(
+    pub fn new(
         links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
         patience: Patience,
         progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> Self {
-        Self { links, patience, progress }
+        Self { links, patience, progress, moves: None, stop: CancellationToken::new() }
+    }
+
+    /// Lets it run plans that move slots, and how.
+    #[must_use]
+    pub fn with_moves(mut self, moves: Moves<'a>) -> Self {
+        self.moves = Some(moves);
+        self
+    }
+
+    /// Lets it be stopped: no step begins after that, and a move of slots ends as soon as none of them is open.
+    #[must_use]
+    pub fn stopped_by(mut self, stop: CancellationToken) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// Runs the plan. Dropping the future stops it between two commands; planning anew goes on from there.
     pub async fn run(&self, plan: &Plan) -> Result<(), RunError> {
         let of = u32::try_from(plan.stages().count()).unwrap_or(u32::MAX);
         for (steps, stage) in plan.stages().zip(1..) {
+            if self.stop.is_cancelled() {
+                return Err(RunError::Stopped);
+            }
             let actions = steps.iter().map(|step| step.action.clone()).collect();
             (self.progress)(Progress::Stage { stage, of, actions });
             try_join_all(steps.iter().map(|step| self.act(&step.action))).await?;

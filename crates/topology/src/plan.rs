@@ -96,6 +96,21 @@ pub enum Action {
         /// The nodes.
         nodes: Vec<NodeRef>,
     },
+    /// Move slots with all their keys from one primary to another.
+    MoveSlots {
+        /// The slots.
+        slots: SlotSet,
+        /// Their owner.
+        from: NodeRef,
+        /// Their owner to be.
+        to: NodeRef,
+        /// In which of the servers' ways.
+        dialect: Dialect,
+        /// How many keys they hold, as far as that is known.
+        keys: u64,
+        /// How much memory these keys use, bytes, estimated from the mean of the source.
+        bytes: u64,
+    },
     /// Take all slots from a node that holds no keys.
     GiveUpSlots {
         /// The node.
@@ -113,6 +128,19 @@ pub enum Action {
         /// Those that are to forget it.
         by: Vec<NodeRef>,
     },
+}
+
+/// How slots with their keys are moved; the servers decide which ways there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// Slot by slot with `MIGRATE`: all servers.
+    #[default]
+    Migrate,
+    /// `CLUSTER MIGRATESLOTS` at the source: Valkey 9.0 on both sides.
+    MigrateSlots,
+    /// `CLUSTER MIGRATION IMPORT` at the destination: Redis 8.4 on both sides.
+    MigrationImport,
 }
 
 /// A shard as it will be.
@@ -133,6 +161,10 @@ pub struct Cost {
     pub slots_moved: usize,
     /// Keys that are copied from node to node.
     pub keys_moved: u64,
+    /// Memory that these keys use, bytes, estimated.
+    pub bytes_moved: u64,
+    /// How long the moves take, seconds, estimated; 0 when nothing moves.
+    pub seconds: u64,
 }
 
 impl Plan {
@@ -142,6 +174,20 @@ impl Plan {
         (1..=last)
             .map(|stage| self.steps.iter().filter(|step| step.stage == stage).collect::<Vec<_>>())
             .filter(|steps| !steps.is_empty())
+    }
+
+    /// Fills in what only the servers know of the moves: keys and bytes of these slots of a node, and in which way they move.
+    pub fn weigh(&mut self, weight: impl Fn(NodeId, &SlotSet) -> (u64, u64), way: impl Fn(NodeId, NodeId) -> Dialect) {
+        self.cost = Cost::default();
+        for step in &mut self.steps {
+            if let Action::MoveSlots { slots, from, to, dialect, keys, bytes } = &mut step.action {
+                (*keys, *bytes) = weight(from.id, slots);
+                *dialect = way(from.id, to.id);
+                self.cost.slots_moved += slots.len();
+                self.cost.keys_moved = self.cost.keys_moved.saturating_add(*keys);
+                self.cost.bytes_moved = self.cost.bytes_moved.saturating_add(*bytes);
+            }
+        }
     }
 
     /// Whether it changes anything; a plan that only waits does not.

@@ -43,9 +43,19 @@ fn stage(steps: &[&Step]) -> String {
         Action::AwaitAgreement { .. } => "wait until all nodes agree".to_owned(),
         Action::AwaitService { .. } => "wait until all nodes serve".to_owned(),
         Action::AwaitReplicas { .. } => "wait until all replicas have their data".to_owned(),
+        Action::MoveSlots { .. } => moves(steps),
         Action::GiveUpSlots { .. } => format!("take the slots of {}", units::count(steps.len(), "empty node")),
         Action::Reset { .. } => format!("make {} forget the cluster", units::count(steps.len(), "empty node")),
         Action::Forget { node, by } => format!("let {} forget {}", units::count(by.len(), "node"), node.address),
         other => format!("{other:?}"),
     }
+}
+
+/// How many slots move, and between how many nodes.
+fn moves(steps: &[&Step]) -> String {
+    let slots = steps.iter().map(|step| match &step.action {
+        Action::MoveSlots { slots, .. } => slots.len(),
+        _ => 0,
+    });
+    format!("move {}", units::count(slots.sum::<usize>(), "slot"))
 }

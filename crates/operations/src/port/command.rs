@@ -1,6 +1,6 @@
 //! The commands that operations send, as data.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 use topology::{
     ClusterView, NodeId, Slot, SlotSet,
     findings::count,
@@ -44,12 +44,106 @@ pub enum Command {
     },
     /// `CLUSTER REPLICATE`: follow this primary. Refused by a primary that owns slots or holds keys.
     Replicate(NodeId),
+    /// `CLUSTER SHARDS` (7.0): the nodes with their plain and TLS ports.
+    ClusterShards,
+    /// `CLUSTER SETSLOT`: Valkey 8.0 and newer has its replicas carry it out first.
+    SetSlot(Slot, SlotState),
+    /// `CLUSTER GETKEYSINSLOT`: so many keys of the selected database at most.
+    KeysInSlot(Slot, u32),
+    /// `MEMORY USAGE`: bytes; nil for a key that is not there.
+    MemoryUsage(Key),
+    /// `MIGRATE`
+    Migrate(Box<Migration>),
+    /// `ASKING`: the next command may ask for a slot that this node imports.
+    Asking,
+    /// `DUMP`: the value as `RESTORE` takes it; nil for a key that is not there.
+    Dump(Key),
+    /// `OBJECT IDLETIME`: seconds since the key was used; refused under an LFU eviction policy.
+    IdleTime(Key),
+    /// `COMMAND INFO`: nil for a command that the server does not have, such as `cluster|migrateslots`.
+    CommandInfo(&'static str),
+    /// `CLUSTER MIGRATESLOTS SLOTSRANGE … NODE id` (Valkey 9.0), sent to the source.
+    MigrateSlots(SlotSet, NodeId),
+    /// `CLUSTER GETSLOTMIGRATIONS` (Valkey 9.0): the newest first.
+    SlotMigrations,
+    /// `CLUSTER CANCELSLOTMIGRATIONS` (Valkey 9.0): all that this source exports.
+    CancelSlotMigrations,
+    /// `CLUSTER MIGRATION IMPORT` (Redis 8.4), sent to the destination: the id of the task.
+    MigrationImport(SlotSet),
+    /// `CLUSTER MIGRATION STATUS ID` (Redis 8.4)
+    MigrationStatus(String),
+    /// `CLUSTER MIGRATION CANCEL ID` (Redis 8.4), sent to the destination.
+    CancelMigration(String),
+    /// `CONFIG GET`: names and values.
+    ConfigGet(String),
+    /// `CONFIG SET`
+    ConfigSet(String, String),
+    /// `CONFIG REWRITE`
+    ConfigRewrite,
+    /// `FUNCTION DUMP` (7.0)
+    FunctionDump,
+    /// `FUNCTION LIST` (7.0)
+    FunctionList,
+    /// `FUNCTION RESTORE payload` (7.0): refused when a library of the same name is there.
+    FunctionRestore(Vec<u8>),
+    /// `CLUSTER FAILOVER`, sent to the replica that is to become primary.
+    Failover(Failover),
+    /// What a user typed for `call`, word by word: the one way to send a command that is not in this list.
+    Typed(Vec<Vec<u8>>),
     /// `CLUSTER FLUSHSLOTS`: give up all slots, on a node without keys.
     GiveUpSlots(NothingToLose),
     /// `CLUSTER FORGET`: for 60 s the node is not taken back when others tell of it.
     Forget(OwnsNothing),
     /// `CLUSTER RESET HARD`: forget the cluster and become as new, on a node without slots and keys.
     ResetHard(NothingToLose),
+}
+
+/// The name of a key: any bytes.
+pub type Key = Vec<u8>;
+
+/// What `CLUSTER SETSLOT` makes of a slot, for the node that gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotState {
+    /// It comes from this node.
+    Importing(NodeId),
+    /// It goes to this node.
+    Migrating(NodeId),
+    /// It belongs to this node. An importing node takes it with an epoch of its own.
+    Node(NodeId),
+    /// It neither comes nor goes.
+    Stable,
+}
+
+/// Which `CLUSTER FAILOVER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failover {
+    /// Agreed with the primary: no write is lost.
+    Planned,
+    /// Without the primary, by the vote of a majority of the others.
+    Forced,
+    /// Without the primary and without a vote.
+    Takeover,
+}
+
+/// Keys that one server sends to another and then deletes. All are of one slot.
+///
+/// The user and password of the link go with it, since the other server asks for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// The other server's host, as the sending one reaches it.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The database there, which must be the one selected here.
+    pub database: u32,
+    /// How long the server may be silent to the other, milliseconds.
+    pub timeout: u32,
+    /// Whether keys that the other server has are replaced.
+    pub replace: bool,
+    /// Whether the keys stay here, too.
+    pub copy: bool,
+    /// The keys.
+    pub keys: Vec<Key>,
 }
 
 /// Proof that a node holds no keys in any database: without it nothing that could destroy data can be sent.
@@ -66,6 +160,18 @@ pub struct NotEmpty {
     pub database: u32,
     /// How many keys it holds.
     pub keys: u64,
+}
+
+impl Command {
+    /// How long the server may be busy with it beyond the time in which it answers others.
+    pub fn takes(&self) -> Duration {
+        match self {
+            Self::Migrate(migration) => Duration::from_millis(migration.timeout.into()),
+            // The servers wait for their replicas, 2 s unless told otherwise.
+            Self::SetSlot(..) => Duration::from_secs(2),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 impl NothingToLose {
