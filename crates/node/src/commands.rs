@@ -11,6 +11,7 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
     Some(match command {
         Command::Ping => cmd("PING"),
         Command::Info => cmd("INFO"),
+        Command::Keyspace => words(&["INFO", "keyspace"]),
         Command::ClusterInfo => words(&["CLUSTER", "INFO"]),
         Command::ClusterNodes => words(&["CLUSTER", "NODES"]),
         Command::CountKeysInSlot(slot) => with(words(&["CLUSTER", "COUNTKEYSINSLOT"]), slot.number()),

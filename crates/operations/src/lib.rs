@@ -1,5 +1,6 @@
 //! Reads clusters and runs plans through ports; knows no client library and no platform.
 
+mod exchange;
 pub mod moving;
 pub mod observe;
 pub mod port;

@@ -1,14 +1,21 @@
 //! Moving slots with their keys from one primary to another.
 
+mod both;
+pub(crate) mod keys;
+pub(crate) mod migrate;
+pub(crate) mod pace;
+pub(crate) mod probe;
+mod slots;
+
 use crate::port::{Dialer, Key};
-use std::time::Duration;
-use topology::{NodeAddr, SlotSet};
+use std::{sync::Arc, time::Duration};
+use topology::{NodeAddr, Slot, SlotSet, findings::count};
 
 /// How slots are moved.
-#[derive(Clone, Copy)]
-pub struct Moves<'a> {
+#[derive(Clone)]
+pub struct Moves {
     /// Opens further links: what others wait for an answer is measured over a link of its own.
-    pub dialer: &'a dyn Dialer,
+    pub dialer: Arc<dyn Dialer>,
     /// How fast.
     pub pace: Pace,
     /// Whether a key that is on both nodes with different values is replaced by the owner's.
@@ -38,7 +45,7 @@ impl Default for Pace {
 #[non_exhaustive]
 pub enum MoveError {
     /// Keys are on both nodes with different values, and neither may be lost.
-    #[error("{to} holds other values of {} of {from}, the first is {:?}", keys.len(), keys.first().map(|key| String::from_utf8_lossy(key)).unwrap_or_default())]
+    #[error("{from} and {to} hold different values of {}: {}", count(keys.len(), "key"), shown(keys))]
     DifferentValues {
         /// The owner.
         from: NodeAddr,
@@ -46,6 +53,28 @@ pub enum MoveError {
         to: NodeAddr,
         /// The keys.
         keys: Vec<Key>,
+    },
+    /// The destination holds keys that the owner of the slot does not: with the move they would come to light.
+    #[error("{to} holds keys of slot {slot}, which {from} owns and knows nothing of: {}", shown(keys))]
+    Stray {
+        /// The owner.
+        from: NodeAddr,
+        /// The other.
+        to: NodeAddr,
+        /// The slot.
+        slot: Slot,
+        /// The keys.
+        keys: Vec<Key>,
+    },
+    /// The source cannot send keys.
+    #[error("{from} cannot send keys to {to}: {line}")]
+    NotSent {
+        /// The source.
+        from: NodeAddr,
+        /// The destination.
+        to: NodeAddr,
+        /// What the source says.
+        line: String,
     },
     /// The servers' own migration has failed.
     #[error("the servers could not move the slots {slots} from {from} to {to}: {reason}")]
@@ -59,4 +88,12 @@ pub enum MoveError {
         /// What they say.
         reason: String,
     },
+}
+
+/// The first keys, as far as they are text.
+fn shown(keys: &[Key]) -> String {
+    const SHOWN: usize = 3;
+    let names = keys.iter().take(SHOWN).map(|key| key.escape_ascii().to_string());
+    let more = if keys.len() > SHOWN { ", …" } else { "" };
+    names.collect::<Vec<_>>().join(", ") + more
 }

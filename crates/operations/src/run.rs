@@ -1,18 +1,19 @@
 //! Running plans: stage by stage, each step's precondition read again just before it acts.
 
+mod moves;
 mod steps;
 mod together;
 
 use crate::{
     moving::{MoveError, Moves},
-    port::{NodeError, NodeLink},
+    port::{Key, NodeError, NodeLink},
 };
-use futures_util::future::try_join_all;
+use futures_util::{TryFutureExt, future::join_all};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use topology::{
     NodeAddr, NodeId,
-    plan::{Action, NodeRef, Plan},
+    plan::{Action, NodeRef, Plan, Step},
 };
 
 pub use together::Estranged;
@@ -53,6 +54,13 @@ pub enum Progress {
         /// What was moved.
         moved: Moved,
     },
+    /// A key is so large that its move takes long.
+    LargeKey {
+        /// The key.
+        key: Key,
+        /// Its size, bytes.
+        bytes: u64,
+    },
     /// The nodes were asked once more and what is waited for is not there yet.
     Waiting {
         /// What is missing, in words.
@@ -88,7 +96,7 @@ pub enum RunError {
     },
     /// Slots could not be moved.
     #[error(transparent)]
-    Move(#[from] MoveError),
+    Move(Box<MoveError>),
     /// The user stopped it.
     #[error("stopped")]
     Stopped,
@@ -110,12 +118,18 @@ pub enum RunError {
     },
 }
 
+impl From<MoveError> for RunError {
+    fn from(error: MoveError) -> Self {
+        Self::Move(Box::new(error))
+    }
+}
+
 /// Runs plans over links that are open already.
 pub struct Runner<'a> {
     links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
     patience: Patience,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
-    moves: Option<Moves<'a>>,
+    moves: Option<Moves>,
     stop: CancellationToken,
 }
 
@@ -131,7 +145,7 @@ impl<'a> Runner<'a> {
 
     /// Lets it run plans that move slots, and how.
     #[must_use]
-    pub fn with_moves(mut self, moves: Moves<'a>) -> Self {
+    pub fn with_moves(mut self, moves: Moves) -> Self {
         self.moves = Some(moves);
         self
     }
@@ -152,13 +166,25 @@ impl<'a> Runner<'a> {
             }
             let actions = steps.iter().map(|step| step.action.clone()).collect();
             (self.progress)(Progress::Stage { stage, of, actions });
-            try_join_all(steps.iter().map(|step| self.act(&step.action))).await?;
+            self.act_together(&steps).await?;
             (self.progress)(Progress::StageDone { stage });
         }
         Ok(())
     }
 
-    async fn act(&self, action: &Action) -> Result<(), RunError> {
+    /// Does what the steps of a stage say. One that fails lets those that can be stopped end properly.
+    async fn act_together(&self, steps: &[&Step]) -> Result<(), RunError> {
+        let stop = self.stop.child_token();
+        let acts = steps.iter().map(|step| {
+            let stop = &stop;
+            self.act(&step.action, stop).inspect_err(move |_| stop.cancel())
+        });
+        let failures = join_all(acts).await.into_iter().filter_map(Result::err);
+        // Those that were stopped tell less than the one for which they were.
+        failures.min_by_key(|error| matches!(error, RunError::Stopped)).map_or(Ok(()), Err)
+    }
+
+    async fn act(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
         match action {
             Action::SetEpoch { node, epoch } => self.set_epoch(node, *epoch).await,
             Action::AddSlots { node, slots } => self.add_slots(node, slots).await,
@@ -166,6 +192,9 @@ impl<'a> Runner<'a> {
             Action::GiveUpSlots { node } => self.give_up_slots(node).await,
             Action::Reset { node } => self.reset(node).await,
             Action::Forget { node, by } => self.forget(node, by).await,
+            Action::MoveSlots { slots, from, to, dialect, .. } => {
+                self.move_slots(slots, from, to, *dialect, stop).await
+            }
             Action::Meet { nodes } => self.meet(nodes).await,
             Action::AwaitAgreement { nodes } => self.await_agreement(nodes).await,
             Action::AwaitService { nodes } => self.await_all(nodes, together::not_serving).await,

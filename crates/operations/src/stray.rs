@@ -1,6 +1,7 @@
 //! Keys that lie on a primary which does not own their slot.
 
 use crate::{
+    exchange::{none_refused, number},
     observe::Observation,
     port::{Command, NodeError, NodeLink, Trouble},
 };
@@ -42,9 +43,9 @@ async fn search(link: &dyn NodeLink, database: u32, owned: &SlotSet) -> Result<S
     batch.extend([Command::Exec, Command::Select(0)]);
     let replies = link.send(batch).await?;
     let protocol = |what: &str| NodeError::new(link.address().clone(), Trouble::Protocol(what.to_owned()));
-    refusal(link, &replies)?;
+    none_refused(link, &replies)?;
     let counts = replies.iter().rev().nth(1).and_then(Reply::as_list).ok_or_else(|| protocol("EXEC gave no list"))?;
-    refusal(link, counts)?;
+    none_refused(link, counts)?;
     let mut counts = counts.iter().map(number);
     let all = counts.next().ok_or_else(|| protocol("EXEC gave an empty list"))?;
     let mut elsewhere = all.saturating_sub(counts.sum());
@@ -58,23 +59,11 @@ async fn search(link: &dyn NodeLink, database: u32, owned: &SlotSet) -> Result<S
         batch.extend(asked.iter().copied().map(Command::CountKeysInSlot));
         batch.push(Command::Select(0));
         let replies = link.send(batch).await?;
-        refusal(link, &replies)?;
+        none_refused(link, &replies)?;
         for (slot, keys) in asked.iter().zip(replies.iter().skip(1).map(number)).filter(|(_, keys)| *keys > 0) {
             slots.insert(*slot);
             elsewhere = elsewhere.saturating_sub(keys);
         }
     }
     Ok(StrayKeys { slots, elsewhere })
-}
-
-fn number(reply: &Reply) -> u64 {
-    reply.as_integer().and_then(|number| u64::try_from(number).ok()).unwrap_or_default()
-}
-
-fn refusal(link: &dyn NodeLink, replies: &[Reply]) -> Result<(), NodeError> {
-    let refused = replies.iter().find_map(|reply| match reply {
-        Reply::Error(line) => Some(NodeError::new(link.address().clone(), Trouble::from_refusal(line))),
-        _ => None,
-    });
-    refused.map_or(Ok(()), Err)
 }

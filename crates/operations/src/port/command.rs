@@ -15,6 +15,8 @@ pub enum Command {
     Ping,
     /// `INFO`, the default sections.
     Info,
+    /// `INFO keyspace`: how many keys each database holds.
+    Keyspace,
     /// `CLUSTER INFO`
     ClusterInfo,
     /// `CLUSTER NODES`

@@ -2,14 +2,15 @@
 
 use super::{RunError, Runner};
 use crate::{
+    exchange::accepted,
     observe::ask,
-    port::{Command, NodeError, NodeLink, NothingToLose, Trouble},
+    port::{Command, NodeLink, NothingToLose},
 };
-use topology::{NodeView, Reply, SlotSet, findings::count, plan::NodeRef};
+use topology::{NodeView, SlotSet, findings::count, plan::NodeRef};
 
 impl Runner<'_> {
     /// The node's link and what it says now; fails when another node answers there.
-    async fn fresh(&self, node: &NodeRef) -> Result<(&dyn NodeLink, NodeView), RunError> {
+    pub(crate) async fn fresh(&self, node: &NodeRef) -> Result<(&dyn NodeLink, NodeView), RunError> {
         let link = self.link(node)?;
         let view = ask(link).await?;
         if view.myself.id != node.id {
@@ -71,14 +72,12 @@ impl Runner<'_> {
     }
 }
 
-fn changed(node: &NodeRef, change: impl Into<String>) -> RunError {
+pub(crate) fn changed(node: &NodeRef, change: impl Into<String>) -> RunError {
     RunError::Changed { address: node.address.clone(), change: change.into() }
 }
 
 /// Sends one command and takes a refusal as an error.
 pub(super) async fn command(link: &dyn NodeLink, command: Command) -> Result<(), RunError> {
-    match link.send(vec![command]).await?.pop() {
-        Some(Reply::Error(line)) => Err(NodeError::new(link.address().clone(), Trouble::from_refusal(&line)).into()),
-        _ => Ok(()),
-    }
+    accepted(link, vec![command]).await?;
+    Ok(())
 }

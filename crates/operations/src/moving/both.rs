@@ -1,0 +1,83 @@
+//! Keys that both nodes of a move hold: which of the two values may go.
+
+use crate::{
+    exchange::in_database,
+    port::{Command, Key, NodeError, NodeLink},
+};
+use topology::{Reply, Slot};
+
+/// What is to become of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The other node does not hold it.
+    OnlyHere,
+    /// The owner does not hold it.
+    OnlyThere,
+    /// The other node's value may be replaced: it is the same, or older.
+    Replace,
+    /// The other node's value is another one, and may be newer.
+    Different,
+}
+
+/// The servers count idle time by a clock of one second, and a copy is as old as the moment in which it was sent.
+const SLACK: i64 = 2;
+/// Keys that are looked at in one write.
+const TOGETHER: usize = 100;
+
+/// Compares keys of the owner with those of another node. Neither the owner's nor the newer value may be lost.
+///
+/// Which was used last tells which is newer: the owner serves the key, so that a copy which a broken `MIGRATE` left behind is
+/// never used after it. Where the servers do not count idle time (LFU eviction), or the copy was used later, only equal values
+/// can be replaced. This must be asked before a `MIGRATE` is tried, since that counts as use.
+pub(super) async fn compare(
+    owner: &dyn NodeLink,
+    other: &dyn NodeLink,
+    database: u32,
+    keys: &[(Slot, Key)],
+) -> Result<Vec<Verdict>, NodeError> {
+    let mut verdicts = Vec::with_capacity(keys.len());
+    for part in keys.chunks(TOGETHER) {
+        let ask = |asking: bool| part.iter().flat_map(move |(_, key)| question(Command::IdleTime(key.clone()), asking));
+        let here = in_database(owner, database, ask(false).collect()).await?;
+        let there = in_database(other, database, ask(true).collect()).await?;
+        for (((_, key), here), there) in part.iter().zip(&here).zip(there.iter().skip(1).step_by(2)) {
+            verdicts.push(match idle(here, there) {
+                Idle::Absent(verdict) => verdict,
+                Idle::Times(here, there) if here <= there.saturating_add(SLACK) => Verdict::Replace,
+                _ if same(owner, other, database, key).await? => Verdict::Replace,
+                _ => Verdict::Different,
+            });
+        }
+    }
+    Ok(verdicts)
+}
+
+enum Idle {
+    /// Only one of them holds the key.
+    Absent(Verdict),
+    /// Seconds since the owner's and the other's value were used.
+    Times(i64, i64),
+    /// The servers do not tell.
+    Unknown,
+}
+
+fn idle(here: &Reply, there: &Reply) -> Idle {
+    match (here, there) {
+        (Reply::Nil, _) => Idle::Absent(Verdict::OnlyThere),
+        (_, Reply::Nil) => Idle::Absent(Verdict::OnlyHere),
+        _ => here.as_integer().zip(there.as_integer()).map_or(Idle::Unknown, |(here, there)| Idle::Times(here, there)),
+    }
+}
+
+/// Whether both hold the same value, byte by byte as the servers write it.
+async fn same(owner: &dyn NodeLink, other: &dyn NodeLink, database: u32, key: &Key) -> Result<bool, NodeError> {
+    let dump = |asking| question(Command::Dump(key.clone()), asking).collect();
+    let here = in_database(owner, database, dump(false)).await?.pop();
+    let there = in_database(other, database, dump(true)).await?.pop();
+    Ok(matches!((&here, &there), (Some(Reply::Bytes(here)), Some(Reply::Bytes(there))) if here == there))
+}
+
+/// A command, for a node that imports the slot behind `ASKING`.
+fn question(command: Command, asking: bool) -> impl Iterator<Item = Command> {
+    asking.then_some(Command::Asking).into_iter().chain([command])
+}

@@ -1,0 +1,168 @@
+//! What others wait for an answer of a node: measured by being one of them.
+
+use crate::port::{Command, Dialer, NodeError, NodeLink};
+use futures_util::future::{join_all, try_join_all};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::{sync::oneshot, time::sleep};
+use tokio_util::sync::CancellationToken;
+use topology::NodeAddr;
+
+/// Time between two questions to a node.
+const PERIOD: Duration = Duration::from_millis(2);
+/// How many of the last answers count.
+const WINDOW: usize = 200;
+/// Questions before the move begins, which tell what is usual.
+const USUAL: usize = 25;
+
+/// Nodes that are asked again and again, over links and on a thread of their own: how busy this program is does not count.
+pub(crate) struct Probe {
+    nodes: Vec<Arc<Mutex<State>>>,
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct State {
+    /// What an answer takes without the move: the median.
+    usual: Duration,
+    /// The last answers, beyond what is usual.
+    last: VecDeque<Duration>,
+    worst: Duration,
+}
+
+impl Probe {
+    /// Measures what is usual, then goes on measuring until it is dropped.
+    ///
+    /// # Errors
+    /// When a node cannot be reached.
+    pub(crate) async fn start(dialer: Arc<dyn Dialer>, addresses: Vec<NodeAddr>) -> Result<Self, NodeError> {
+        let nodes: Vec<Arc<Mutex<State>>> = addresses.iter().map(|_| Arc::default()).collect();
+        let stop = CancellationToken::new();
+        let (ready, is_ready) = oneshot::channel();
+        let work = {
+            let (nodes, stop) = (nodes.clone(), stop.clone());
+            async move {
+                let measured = stop.run_until_cancelled(measure(dialer.as_ref(), &addresses, &nodes, ready));
+                measured.await;
+            }
+        };
+        let spawned = std::thread::Builder::new().name("probe".to_owned()).spawn(move || {
+            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                runtime.block_on(work);
+                runtime.shutdown_background();
+            }
+        });
+        let probe = Self { nodes, stop };
+        match (spawned, is_ready.await) {
+            (Ok(_), Ok(Err(error))) => Err(error),
+            // Without a thread there is no measure, and the move goes at the pace that is taken for safe.
+            _ => Ok(probe),
+        }
+    }
+
+    /// What others wait for the slowest of the nodes, beyond what is usual: the 99th percentile of the last answers; none while
+    /// there are too few.
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        self.nodes.iter().filter_map(|node| locked(node).percentile()).max()
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Dials the nodes, says so, and measures for ever.
+async fn measure(
+    dialer: &dyn Dialer,
+    addresses: &[NodeAddr],
+    nodes: &[Arc<Mutex<State>>],
+    ready: oneshot::Sender<Result<(), NodeError>>,
+) {
+    let links = match try_join_all(addresses.iter().map(|address| dialer.dial(address))).await {
+        Ok(links) => links,
+        Err(error) => {
+            // Whoever waited for it has gone otherwise.
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    join_all(links.iter().zip(nodes).map(|(link, node)| usual(link.as_ref(), node))).await;
+    let _ = ready.send(Ok(()));
+    join_all(links.iter().zip(nodes).map(|(link, node)| go_on(link.as_ref(), node))).await;
+}
+
+async fn usual(link: &dyn NodeLink, node: &Mutex<State>) {
+    let mut answers = Vec::with_capacity(USUAL);
+    for _ in 0..USUAL {
+        answers.extend(question(link).await);
+    }
+    answers.sort_unstable();
+    locked(node).usual = answers.get(answers.len() / 2).copied().unwrap_or_default();
+}
+
+async fn go_on(link: &dyn NodeLink, node: &Mutex<State>) {
+    loop {
+        if let Some(took) = question(link).await {
+            locked(node).take(took);
+        }
+        sleep(PERIOD).await;
+    }
+}
+
+fn locked(node: &Mutex<State>) -> MutexGuard<'_, State> {
+    node.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn take(&mut self, took: Duration) {
+        let beyond = took.saturating_sub(self.usual);
+        self.worst = self.worst.max(beyond);
+        if self.last.len() == WINDOW {
+            self.last.pop_front();
+        }
+        self.last.push_back(beyond);
+    }
+
+    fn percentile(&self) -> Option<Duration> {
+        let mut sorted: Vec<Duration> = self.last.iter().copied().collect();
+        sorted.sort_unstable();
+        // Of a hundred answers one may be late.
+        let late = sorted.len() / 100 + 1;
+        if sorted.len() < WINDOW / 10 { None } else { sorted.iter().rev().nth(late - 1).copied() }
+    }
+}
+
+/// How long one answer takes; none where there is none.
+async fn question(link: &dyn NodeLink) -> Option<Duration> {
+    let begin = Instant::now();
+    let answered = link.send(vec![Command::Ping]).await;
+    answered.is_ok().then(|| begin.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_late_answer_of_a_hundred_does_not_count() {
+        let mut state = State { usual: Duration::from_millis(1), ..State::default() };
+        (0..199).for_each(|_| state.take(Duration::from_millis(2)));
+        state.take(Duration::from_millis(50));
+        assert_eq!(state.percentile(), Some(Duration::from_millis(1)));
+        (0..3).for_each(|_| state.take(Duration::from_millis(30)));
+        assert_eq!(state.percentile(), Some(Duration::from_millis(29)));
+        assert_eq!(state.worst, Duration::from_millis(49));
+    }
+
+    #[test]
+    fn few_answers_tell_nothing() {
+        let mut state = State::default();
+        (0..19).for_each(|_| state.take(Duration::from_millis(2)));
+        assert_eq!(state.percentile(), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! The step that moves slots.
+
+use super::{Moved, Progress, RunError, Runner, steps::changed, together::not_serving};
+use crate::{
+    moving::{
+        keys::{Sent, Transfer},
+        migrate::Shift,
+        pace::Governor,
+        probe::Probe,
+    },
+    observe::ask,
+    port::NodeLink,
+};
+use futures_util::future::{join_all, try_join};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
+use topology::{
+    NodeId, NodeView, SlotSet,
+    plan::{Dialect, NodeRef},
+};
+
+/// What a look at the two nodes of a move shows.
+struct Ends<'a> {
+    source: &'a dyn NodeLink,
+    destination: &'a dyn NodeLink,
+    /// The slots that the source owns.
+    owned: SlotSet,
+    /// Those of them that are open between the two.
+    open: SlotSet,
+    /// Where the source finds the destination.
+    host: String,
+    port: u16,
+}
+
+impl Runner<'_> {
+    /// Moves slots; those that have arrived already are left alone.
+    pub(super) async fn move_slots(
+        &self,
+        slots: &SlotSet,
+        from: &NodeRef,
+        to: &NodeRef,
+        dialect: Dialect,
+        stop: &CancellationToken,
+    ) -> Result<(), RunError> {
+        self.await_all(&[from.clone(), to.clone()], not_serving).await?;
+        let ends = self.ends(slots, from, to).await?;
+        if ends.owned.is_empty() {
+            return Ok(());
+        }
+        let moved = Mutex::new(Moved { slots: slots.len() - ends.owned.len(), ..Moved::default() });
+        match dialect {
+            _ => self.migrate(&ends, from, to, &moved, stop).await,
+        }
+    }
+
+    /// Looks at both nodes; fails when the slots are neither the source's nor the destination's.
+    async fn ends(&self, slots: &SlotSet, from: &NodeRef, to: &NodeRef) -> Result<Ends<'_>, RunError> {
+        let ((source, here), (destination, there)) = try_join(self.fresh(from), self.fresh(to)).await?;
+        for (node, view) in [(from, &here), (to, &there)] {
+            if !view.myself.is_primary() {
+                return Err(changed(node, "it is a replica"));
+            }
+        }
+        let owned = here.myself.slots.intersection(slots);
+        let elsewhere = slots.difference(&owned).difference(&there.myself.slots);
+        if !elsewhere.is_empty() {
+            return Err(changed(from, format!("it does not own {elsewhere}")));
+        }
+        let between = |open: &std::collections::BTreeMap<topology::Slot, NodeId>, other: NodeId| -> SlotSet {
+            open.iter().filter(|(_, node)| **node == other).map(|(slot, _)| *slot).collect()
+        };
+        let open = between(&here.myself.migrating, to.id).union(&between(&there.myself.importing, from.id));
+        let entry = here.entry(to.id).ok_or_else(|| changed(from, format!("it does not know {}", to.address)))?;
+        let host = entry.endpoint.host.as_ref().unwrap_or(&to.address.host).to_string();
+        let port = entry.endpoint.port;
+        Ok(Ends { source, destination, open: open.intersection(&owned), owned, host, port })
+    }
+
+    async fn migrate(
+        &self,
+        ends: &Ends<'_>,
+        from: &NodeRef,
+        to: &NodeRef,
+        moved: &Mutex<Moved>,
+        stop: &CancellationToken,
+    ) -> Result<(), RunError> {
+        let Some(moves) = &self.moves else { return Err(changed(from, "this run may not move slots")) };
+        let governor = Mutex::new(Governor::new(moves.pace));
+        let ends_of = || vec![from.address.clone(), to.address.clone()];
+        let probe = match moves.pace.budget {
+            Some(_) => Some(Probe::start(Arc::clone(&moves.dialer), ends_of()).await?),
+            None => None,
+        };
+        let tell = |sent: Sent| {
+            let keys = match sent {
+                Sent::Large(key, bytes) => return (self.progress)(Progress::LargeKey { key, bytes }),
+                Sent::Keys(keys) => keys,
+            };
+            let latency = probe.as_ref().and_then(Probe::latency);
+            if let Some(latency) = latency.filter(|_| keys > 0) {
+                locked(&governor).others_wait(latency);
+            }
+            let now = {
+                let mut moved = locked(moved);
+                moved.keys += keys;
+                moved.latency = latency;
+                *moved
+            };
+            (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved: now });
+        };
+        let shift = Shift {
+            from,
+            to,
+            transfer: Transfer {
+                source: ends.source,
+                destination: ends.destination,
+                host: ends.host.clone(),
+                port: ends.port,
+                timeout: moves.pace.timeout,
+                replace: moves.replace,
+                governor: &governor,
+                weigh: moves.pace.budget.is_some(),
+                tell: &tell,
+            },
+            others: self.other_primaries(from, to).await,
+            stop,
+            moved,
+        };
+        shift.run(&ends.owned, &ends.open).await
+    }
+
+    /// Links to the primaries beside these two, as far as they answer.
+    async fn other_primaries(&self, from: &NodeRef, to: &NodeRef) -> Vec<&dyn NodeLink> {
+        let others = self.links.iter().filter(|(id, _)| ![from.id, to.id].contains(id));
+        let asked = others.map(|(_, link)| async move { (link.as_ref(), ask(link.as_ref()).await) });
+        let primary = |view: &NodeView| view.myself.is_primary();
+        let answers = join_all(asked).await.into_iter();
+        answers.filter(|(_, view)| view.as_ref().is_ok_and(primary)).map(|(link, _)| link).collect()
+    }
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
