@@ -5,7 +5,7 @@ pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod pace;
 pub(crate) mod probe;
-mod slots;
+pub(crate) mod slots;
 
 use crate::port::{Dialer, Key};
 use std::{sync::Arc, time::Duration};

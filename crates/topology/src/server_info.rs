@@ -25,6 +25,8 @@ pub struct ServerInfo {
     pub operations_per_second: Option<u64>,
     /// `master_repl_offset`: bytes of the replication stream written (primary) or applied (replica).
     pub replication_offset: Option<u64>,
+    /// Of a primary: how many replicas are connected to it (`connected_slaves`).
+    pub connected_replicas: u64,
     /// Of a replica: `master_link_status` is `up`.
     pub primary_link_up: Option<bool>,
     /// Of a replica: `master_link_down_since_seconds`.
@@ -88,6 +90,7 @@ impl ServerInfo {
                 "used_memory" => info.used_memory = value.parse().ok(),
                 "maxmemory" => info.max_memory = value.parse().ok(),
                 "instantaneous_ops_per_sec" => info.operations_per_second = value.parse().ok(),
+                "connected_slaves" => info.connected_replicas = value.parse().unwrap_or_default(),
                 "master_repl_offset" => info.replication_offset = value.parse().ok(),
                 "master_link_status" => info.primary_link_up = Some(value == "up"),
                 "master_link_down_since_seconds" => info.primary_link_down_seconds = value.parse().ok(),

@@ -34,6 +34,8 @@ pub(crate) struct Transfer<'a> {
     /// Whether the source's value replaces another one at the destination.
     pub(crate) replace: bool,
     pub(crate) governor: &'a Mutex<Governor>,
+    /// Whoever sends has it: several batches do not send at the same time.
+    pub(crate) road: tokio::sync::Mutex<()>,
     /// Whether keys are weighed, so that no parcel is too heavy.
     pub(crate) weigh: bool,
     pub(crate) tell: &'a (dyn Fn(Sent) + Send + Sync),
@@ -186,6 +188,7 @@ impl Transfer<'_> {
 
     /// Sends these keys in parcels, as large and as many at once as the pace allows.
     async fn send(&self, database: u32, keys: Vec<Listed>) -> Result<Vec<(Slot, Outcome, u64)>, RunError> {
+        let _road = self.road.lock().await;
         let mut outcomes = Vec::new();
         let mut under_way = FuturesUnordered::new();
         let mut keys = keys.into_iter().peekable();

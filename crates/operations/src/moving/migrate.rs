@@ -4,21 +4,30 @@ use super::{
     MoveError,
     both::{self, Verdict},
     keys::{Sent, Transfer, counts, databases},
-    slots::tell,
+    slots::{Told, tell},
 };
 use crate::{
     exchange::accepted_in,
-    port::{Command, Key, NodeLink, SlotState},
+    observe::ask,
+    port::{Command, Key, NodeError, NodeLink, SlotState},
     run::{Moved, RunError},
 };
-use futures_util::future::join_all;
-use std::sync::{Mutex, PoisonError};
+use futures_util::{
+    future::join_all,
+    stream::{FuturesUnordered, StreamExt},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 use tokio_util::sync::CancellationToken;
 use topology::{Reply, Slot, SlotSet, plan::NodeRef};
 
 /// Slots that are open at the same time. Each `SETSLOT` of a write costs little more than the first, which makes the node write
 /// its configuration file.
 const SLOTS: usize = 64;
+/// Batches at once: while the keys of one are sent, the next is opened and its keys are listed, and the last is closed.
+const AT_ONCE: usize = 2;
 /// Keys in slots that are open at the same time, as far as several slots are: the fewer, the sooner a stop takes effect.
 const KEYS: u64 = 20_000;
 /// Keys of a slot that both nodes hold, of which more are not looked at before the move.
@@ -29,6 +38,8 @@ pub(crate) struct Shift<'a> {
     pub(crate) from: &'a NodeRef,
     pub(crate) to: &'a NodeRef,
     pub(crate) transfer: Transfer<'a>,
+    pub(crate) source: Told<'a>,
+    pub(crate) destination: Told<'a>,
     /// The other primaries.
     pub(crate) others: Vec<&'a dyn NodeLink>,
     pub(crate) stop: &'a CancellationToken,
@@ -42,16 +53,36 @@ impl Shift<'_> {
     pub(crate) async fn run(&self, slots: &SlotSet, open: &SlotSet) -> Result<(), RunError> {
         let shared = self.shared(slots).await?;
         self.refuse_stray(&shared.difference(open)).await?;
-        let mut left = slots.clone();
-        while !left.is_empty() {
-            if self.stop.is_cancelled() {
-                return Err(RunError::Stopped);
+        let mut batches = batches(slots, &self.weights(slots).await?).into_iter();
+        let mut under_way = FuturesUnordered::new();
+        let mut failure = None;
+        let mut closed = SlotSet::new();
+        loop {
+            while under_way.len() < AT_ONCE && failure.is_none() && !self.stop.is_cancelled() {
+                let Some(batch) = batches.next() else { break };
+                let shared = shared.intersection(&batch);
+                under_way.push(async move { self.shift(&batch, &shared).await });
             }
-            let batch = self.batch(&left).await?;
-            self.shift(&batch, &shared.intersection(&batch)).await?;
-            left = left.difference(&batch);
+            match under_way.next().await {
+                Some(Ok(slots)) => closed = closed.union(&slots),
+                Some(Err(error)) => failure = failure.or(Some(error)),
+                None => break,
+            }
         }
-        Ok(())
+        self.tell_others(&closed).await;
+        let stopped = batches.next().map(|_| RunError::Stopped);
+        failure.or(stopped).map_or(Ok(()), Err)
+    }
+
+    /// How many keys the source holds of each slot, in all databases; slots without keys are left out.
+    async fn weights(&self, slots: &SlotSet) -> Result<BTreeMap<Slot, u64>, RunError> {
+        let mut weights = BTreeMap::new();
+        for database in databases(self.transfer.source).await? {
+            for (slot, keys) in counts(self.transfer.source, database, slots).await? {
+                *weights.entry(slot).or_default() += keys;
+            }
+        }
+        Ok(weights)
     }
 
     /// Slots of which the destination holds keys.
@@ -70,12 +101,11 @@ impl Shift<'_> {
         if slots.is_empty() {
             return Ok(());
         }
-        let destination = self.transfer.destination;
         // Otherwise it does not answer for these keys; clients are not sent there before the owner says so.
-        tell(destination, slots, SlotState::Importing(self.from.id)).await?;
+        self.destination.tell(slots, SlotState::Importing(self.from.id)).await?;
         let looked_at = self.look_at_stray(slots).await;
         if looked_at.is_err() {
-            tell(destination, slots, SlotState::Stable).await?;
+            self.destination.tell(slots, SlotState::Stable).await?;
         }
         looked_at
     }
@@ -116,36 +146,16 @@ impl Shift<'_> {
         make(self.from.address.clone(), self.to.address.clone(), keys)
     }
 
-    /// The slots to open next.
-    async fn batch(&self, left: &SlotSet) -> Result<SlotSet, RunError> {
-        let next: SlotSet = left.iter().take(SLOTS).collect();
-        let mut keys = 0;
-        let mut heavy: Vec<(Slot, u64)> = Vec::new();
-        for database in databases(self.transfer.source).await? {
-            heavy.extend(counts(self.transfer.source, database, &next).await?);
-        }
-        heavy.sort_unstable();
-        let beyond = heavy.into_iter().find(|(_, count)| {
-            keys += count;
-            keys > KEYS && keys > *count
-        });
-        Ok(match beyond {
-            Some((slot, _)) => next.iter().take_while(|open| *open < slot).collect(),
-            None => next,
-        })
-    }
-
     /// Opens these slots, moves their keys, and closes them.
-    async fn shift(&self, slots: &SlotSet, shared: &SlotSet) -> Result<(), RunError> {
-        let Transfer { source, destination, .. } = self.transfer;
+    async fn shift(&self, slots: &SlotSet, shared: &SlotSet) -> Result<SlotSet, RunError> {
         // The destination first: otherwise clients could be sent to a node that turns them away.
-        tell(destination, slots, SlotState::Importing(self.from.id)).await?;
-        tell(source, slots, SlotState::Migrating(self.to.id)).await?;
+        self.destination.tell(slots, SlotState::Importing(self.from.id)).await?;
+        self.source.tell(slots, SlotState::Migrating(self.to.id)).await?;
         let kept = self.transfer.empty(slots, shared).await?;
         let unfinished: SlotSet = kept.iter().map(|(slot, _)| *slot).collect();
         self.close(&slots.difference(&unfinished)).await?;
         if kept.is_empty() {
-            return Ok(());
+            return Ok(slots.clone());
         }
         Err(self.different(kept.into_iter().map(|(_, key)| key).collect()).into())
     }
@@ -153,33 +163,72 @@ impl Shift<'_> {
     /// Gives slots without keys their owner: the destination itself first, so that nobody sends clients there before it knows,
     /// and the slots have an owner whoever fails in between.
     async fn close(&self, slots: &SlotSet) -> Result<(), RunError> {
-        let Transfer { source, destination, .. } = self.transfer;
         let owner = SlotState::Node(self.to.id);
-        tell(destination, slots, owner).await?;
-        let told = async {
-            match tell(source, slots, owner).await {
-                // One that has lost its last slot may have become a replica of the destination meanwhile.
-                Err(RunError::Node(_)) if self.has_let_go(slots).await => Ok(()),
-                other => other,
-            }
-        };
-        // The others learn it from the destination, too: one that does not answer does not hold up the move.
-        let others = join_all(self.others.iter().map(|other| tell(*other, slots, owner)));
-        let (told, _) = tokio::join!(told, others);
-        told?;
+        self.destination.tell(slots, owner).await?;
+        match self.source.tell(slots, owner).await {
+            // One that has lost its last slot may have become a replica of the destination meanwhile.
+            Err(RunError::Node(_)) if self.has_let_go(slots).await => {}
+            other => other?,
+        }
         self.moved.lock().unwrap_or_else(PoisonError::into_inner).slots += slots.len();
         (self.transfer.tell)(Sent::Keys(0));
         Ok(())
     }
 
+    /// Tells the other primaries, as far as the destination's word has not reached them. One that does not answer will learn it
+    /// by gossip.
+    async fn tell_others(&self, slots: &SlotSet) {
+        join_all(self.others.iter().map(|link| self.tell_other(*link, slots))).await;
+    }
+
+    async fn tell_other(&self, link: &dyn NodeLink, slots: &SlotSet) -> Result<Vec<Slot>, NodeError> {
+        let view = ask(link).await?;
+        let known = view.entry(self.to.id).map(|entry| entry.slots.clone()).unwrap_or_default();
+        let unknown: Vec<Slot> = slots.difference(&known).iter().collect();
+        tell(link, &unknown, SlotState::Node(self.to.id)).await
+    }
+
     /// Whether the source says itself that these slots are not its own.
     async fn has_let_go(&self, slots: &SlotSet) -> bool {
-        let view = crate::observe::ask(self.transfer.source).await;
+        let view = ask(self.transfer.source).await;
         view.is_ok_and(|view| view.myself.slots.intersection(slots).is_empty())
     }
+}
+
+/// The slots in the order in which they move, in batches of few slots and, as far as they are several, few keys.
+fn batches(slots: &SlotSet, weights: &BTreeMap<Slot, u64>) -> Vec<SlotSet> {
+    let mut batches = Vec::new();
+    let (mut batch, mut keys) = (Vec::new(), 0);
+    for slot in slots.iter() {
+        let weight = weights.get(&slot).copied().unwrap_or_default();
+        if batch.len() == SLOTS || (keys > 0 && keys + weight > KEYS) {
+            batches.push(batch.drain(..).collect());
+            keys = 0;
+        }
+        batch.push(slot);
+        keys += weight;
+    }
+    batches.extend((!batch.is_empty()).then(|| batch.into_iter().collect()));
+    batches
 }
 
 fn names(reply: Option<Reply>) -> impl Iterator<Item = Key> {
     let names = if let Some(Reply::List(names)) = reply { names } else { Vec::new() };
     names.into_iter().filter_map(|name| if let Reply::Bytes(key) = name { Some(key) } else { None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_hold_every_slot_once_and_few_keys() {
+        let slots: SlotSet = "0-99 200".parse().unwrap();
+        let weights = slots.iter().map(|slot| (slot, if slot.number() == 50 { 1_000_000 } else { 500 })).collect();
+        let batches = batches(&slots, &weights);
+        assert_eq!(batches.iter().fold(SlotSet::new(), |all, batch| all.union(batch)), slots);
+        let told: Vec<String> = batches.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["0-39", "40-49", "50", "51-90", "91-99 200"]);
+        assert_eq!(super::batches(&slots, &BTreeMap::new()).len(), 2);
+    }
 }

@@ -1,42 +1,77 @@
 //! What nodes know of a slot that moves: `CLUSTER SETSLOT`.
 
 use crate::{
-    port::{Command, NodeError, NodeLink, SlotState, Trouble},
+    port::{Command, Dialer, NodeError, NodeLink, SlotState, Trouble},
     run::RunError,
 };
-use std::time::{Duration, Instant};
-use topology::{Reply, SlotSet};
+use futures_util::future::{join_all, try_join_all};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use topology::{Engine, NodeView, Reply, Slot, SlotSet};
 
 /// How long replicas may lag before it is an error.
 const LAG: Duration = Duration::from_secs(30);
+/// Links over which a node is told when each `SETSLOT` waits for its replicas.
+const LINKS: usize = 32;
 
-/// Tells a node what becomes of these slots.
+/// One end of a move, which is told what becomes of slots.
 ///
-/// Valkey 8.0 and newer lets the replicas carry it out first and refuses with `NOREPLICAS` when they lag: those slots are told
-/// again until they follow.
-pub(super) async fn tell(link: &dyn NodeLink, slots: &SlotSet, state: SlotState) -> Result<(), RunError> {
-    let begin = Instant::now();
-    let mut left = slots.clone();
-    while !left.is_empty() {
-        let told: Vec<_> = left.iter().collect();
-        let replies = link.send(told.iter().map(|slot| Command::SetSlot(*slot, state)).collect()).await?;
-        let mut late = SlotSet::new();
-        for (slot, reply) in told.iter().zip(&replies) {
-            match reply {
-                Reply::Error(line) if line.starts_with("NOREPLICAS") => late.insert(*slot),
-                // The node took it over before the answer: the first of several that wait for the same replicas.
-                Reply::Error(line) if line.starts_with("UNBLOCKED") => {}
-                Reply::Error(line) => {
-                    return Err(NodeError::new(link.address().clone(), Trouble::from_refusal(line)).into());
-                }
-                _ => {}
-            }
-        }
-        if !late.is_empty() && begin.elapsed() >= LAG {
-            let missing = format!("the replicas of {} do not follow", link.address());
-            return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
-        }
-        left = late;
+/// Valkey 8.0 and newer lets the replicas carry out each `SETSLOT` first. A link waits for that, so many links are used there:
+/// what comes in at the same time is acknowledged at the same time.
+pub(crate) struct Told<'a> {
+    link: &'a dyn NodeLink,
+    more: Vec<Arc<dyn NodeLink>>,
+}
+
+impl<'a> Told<'a> {
+    /// Opens as many links as this node needs.
+    pub(crate) async fn over(link: &'a dyn NodeLink, view: &NodeView, dialer: &dyn Dialer) -> Result<Self, NodeError> {
+        let waits = view.server.engine == Engine::Valkey && view.server.connected_replicas > 0;
+        let dial = (0..if waits { LINKS } else { 0 }).map(|_| dialer.dial(link.address()));
+        Ok(Self { link, more: try_join_all(dial).await? })
     }
-    Ok(())
+
+    /// Tells the node what becomes of these slots. Those that it refuses because its replicas lag are told again until these
+    /// follow.
+    pub(crate) async fn tell(&self, slots: &SlotSet, state: SlotState) -> Result<(), RunError> {
+        let begin = Instant::now();
+        let mut left: Vec<Slot> = slots.iter().collect();
+        while !left.is_empty() {
+            let mut late = Vec::new();
+            for told in join_all(self.shares(&left).map(|(link, share)| tell(link, share, state))).await {
+                late.extend(told?);
+            }
+            if !late.is_empty() && begin.elapsed() >= LAG {
+                let missing = format!("the replicas of {} do not follow", self.link.address());
+                return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
+            }
+            left = late;
+        }
+        Ok(())
+    }
+
+    /// Which link tells which slots.
+    fn shares<'b>(&'b self, slots: &'b [Slot]) -> impl Iterator<Item = (&'b dyn NodeLink, &'b [Slot])> {
+        let links = self.more.iter().map(AsRef::as_ref).chain(self.more.is_empty().then_some(self.link));
+        let share = slots.len().div_ceil(self.more.len().max(1)).max(1);
+        links.zip(slots.chunks(share))
+    }
+}
+
+/// Tells it over one link; gives those slots for which replicas lag.
+pub(crate) async fn tell(link: &dyn NodeLink, slots: &[Slot], state: SlotState) -> Result<Vec<Slot>, NodeError> {
+    let replies = link.send(slots.iter().map(|slot| Command::SetSlot(*slot, state)).collect()).await?;
+    let mut late = Vec::new();
+    for (slot, reply) in slots.iter().zip(&replies) {
+        match reply {
+            Reply::Error(line) if ["NOREPLICAS", "UNBLOCKED"].iter().any(|word| line.starts_with(word)) => {
+                late.push(*slot);
+            }
+            Reply::Error(line) => return Err(NodeError::new(link.address().clone(), Trouble::from_refusal(line))),
+            _ => {}
+        }
+    }
+    Ok(late)
 }

@@ -7,6 +7,7 @@ use crate::{
         migrate::Shift,
         pace::Governor,
         probe::Probe,
+        slots::Told,
     },
     observe::ask,
     port::NodeLink,
@@ -23,6 +24,9 @@ use topology::{
 struct Ends<'a> {
     source: &'a dyn NodeLink,
     destination: &'a dyn NodeLink,
+    /// What each of them says.
+    here: NodeView,
+    there: NodeView,
     /// The slots that the source owns.
     owned: SlotSet,
     /// Those of them that are open between the two.
@@ -73,7 +77,7 @@ impl Runner<'_> {
         let entry = here.entry(to.id).ok_or_else(|| changed(from, format!("it does not know {}", to.address)))?;
         let host = entry.endpoint.host.as_ref().unwrap_or(&to.address.host).to_string();
         let port = entry.endpoint.port;
-        Ok(Ends { source, destination, open: open.intersection(&owned), owned, host, port })
+        Ok(Ends { source, destination, open: open.intersection(&owned), owned, host, port, here, there })
     }
 
     async fn migrate(
@@ -119,9 +123,12 @@ impl Runner<'_> {
                 timeout: moves.pace.timeout,
                 replace: moves.replace,
                 governor: &governor,
+                road: tokio::sync::Mutex::default(),
                 weigh: moves.pace.budget.is_some(),
                 tell: &tell,
             },
+            source: Told::over(ends.source, &ends.here, moves.dialer.as_ref()).await?,
+            destination: Told::over(ends.destination, &ends.there, moves.dialer.as_ref()).await?,
             others: self.other_primaries(from, to).await,
             stop,
             moved,
