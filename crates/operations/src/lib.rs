@@ -6,3 +6,4 @@ pub mod observe;
 pub mod port;
 pub mod run;
 pub mod stray;
+pub mod weigh;

@@ -5,11 +5,12 @@ pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod pace;
 pub(crate) mod probe;
+pub(crate) mod servers;
 pub(crate) mod slots;
 
 use crate::port::{Dialer, Key};
 use std::{sync::Arc, time::Duration};
-use topology::{NodeAddr, Slot, SlotSet, findings::count};
+use topology::{NodeAddr, Slot, findings::count};
 
 /// How slots are moved.
 #[derive(Clone)]
@@ -75,18 +76,6 @@ pub enum MoveError {
         to: NodeAddr,
         /// What the source says.
         line: String,
-    },
-    /// The servers' own migration has failed.
-    #[error("the servers could not move the slots {slots} from {from} to {to}: {reason}")]
-    ServersFailed {
-        /// The owner.
-        from: NodeAddr,
-        /// The other.
-        to: NodeAddr,
-        /// The slots.
-        slots: SlotSet,
-        /// What they say.
-        reason: String,
     },
 }
 

@@ -54,6 +54,15 @@ pub enum Progress {
         /// What was moved.
         moved: Moved,
     },
+    /// The servers' own way to move slots has failed; `MIGRATE` goes on.
+    FallsBack {
+        /// The owner of the slots.
+        from: NodeRef,
+        /// Their owner to be.
+        to: NodeRef,
+        /// What the servers say.
+        reason: String,
+    },
     /// A key is so large that its move takes long.
     LargeKey {
         /// The key.
@@ -131,6 +140,8 @@ pub struct Runner<'a> {
     progress: &'a (dyn Fn(Progress) + Send + Sync),
     moves: Option<Moves>,
     stop: CancellationToken,
+    /// Nodes that have a migration of their own under way: Redis servers have one at a time.
+    busy: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
 }
 
 impl<'a> Runner<'a> {
@@ -140,7 +151,8 @@ impl<'a> Runner<'a> {
         patience: Patience,
         progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> Self {
-        Self { links, patience, progress, moves: None, stop: CancellationToken::new() }
+        let busy = links.keys().map(|id| (*id, tokio::sync::Mutex::default())).collect();
+        Self { links, patience, progress, moves: None, stop: CancellationToken::new(), busy }
     }
 
     /// Lets it run plans that move slots, and how.

@@ -3,6 +3,7 @@
 use crate::{NodeAddr, NodeId, SlotSet, placement::Quality};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version of the form in which plans are written as JSON.
 pub const FORMAT: u32 = 1;
@@ -131,7 +132,7 @@ pub enum Action {
 }
 
 /// How slots with their keys are moved; the servers decide which ways there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
     /// Slot by slot with `MIGRATE`: all servers.
@@ -188,6 +189,7 @@ impl Plan {
                 self.cost.bytes_moved = self.cost.bytes_moved.saturating_add(*bytes);
             }
         }
+        self.cost.seconds = self.stages().map(|stage| busiest(&stage)).sum::<u64>().div_ceil(1_000_000);
     }
 
     /// Whether it changes anything; a plan that only waits does not.
@@ -201,4 +203,19 @@ impl Action {
     pub const fn waits(&self) -> bool {
         matches!(self, Self::AwaitAgreement { .. } | Self::AwaitService { .. } | Self::AwaitReplicas { .. })
     }
+}
+
+/// How long the node that sends most in a stage takes, microseconds: a guess from what small keys took on common machines.
+fn busiest(stage: &[&Step]) -> u64 {
+    let mut sources: BTreeMap<NodeId, u64> = BTreeMap::new();
+    for step in stage {
+        if let Action::MoveSlots { slots, from, dialect, keys, bytes, .. } = &step.action {
+            let slots = slots.len() as u64;
+            // 100 MB a second, and what each key and each slot costs beside its bytes.
+            let took = bytes / 100 + if *dialect == Dialect::Migrate { keys * 8 + slots * 100 } else { keys + 200_000 };
+            let all = sources.entry(from.id).or_default();
+            *all = all.saturating_add(took);
+        }
+    }
+    sources.into_values().max().unwrap_or_default()
 }

@@ -21,6 +21,8 @@ pub struct ServerInfo {
     pub used_memory: Option<u64>,
     /// `maxmemory`, bytes; 0 is no limit.
     pub max_memory: Option<u64>,
+    /// Memory that the keys use, bytes (`used_memory_dataset`).
+    pub dataset_memory: Option<u64>,
     /// `instantaneous_ops_per_sec`.
     pub operations_per_second: Option<u64>,
     /// `master_repl_offset`: bytes of the replication stream written (primary) or applied (replica).
@@ -88,6 +90,7 @@ impl ServerInfo {
                 "cluster_enabled" => info.cluster_enabled = value == "1",
                 "availability_zone" => info.zone = Some(value.to_owned()).filter(|zone| !zone.is_empty()),
                 "used_memory" => info.used_memory = value.parse().ok(),
+                "used_memory_dataset" => info.dataset_memory = value.parse().ok(),
                 "maxmemory" => info.max_memory = value.parse().ok(),
                 "instantaneous_ops_per_sec" => info.operations_per_second = value.parse().ok(),
                 "connected_slaves" => info.connected_replicas = value.parse().unwrap_or_default(),

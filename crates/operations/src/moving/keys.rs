@@ -293,7 +293,7 @@ fn no_text(address: &NodeAddr) -> NodeError {
 }
 
 /// How many keys of a database a node holds of each of these slots; slots without keys are left out.
-pub(super) async fn counts(link: &dyn NodeLink, database: u32, slots: &SlotSet) -> Result<Vec<(Slot, u64)>, NodeError> {
+pub(crate) async fn counts(link: &dyn NodeLink, database: u32, slots: &SlotSet) -> Result<Vec<(Slot, u64)>, NodeError> {
     let asked: Vec<Slot> = slots.iter().collect();
     let commands = asked.iter().copied().map(Command::CountKeysInSlot).collect();
     let replies = accepted_in(link, database, commands).await?;

@@ -7,6 +7,7 @@ use crate::{
         migrate::Shift,
         pace::Governor,
         probe::Probe,
+        servers::{self, Ended},
         slots::Told,
     },
     observe::ask,
@@ -19,6 +20,9 @@ use topology::{
     NodeId, NodeView, SlotSet,
     plan::{Dialect, NodeRef},
 };
+
+/// How often the servers may try it on their own.
+const ATTEMPTS: usize = 2;
 
 /// What a look at the two nodes of a move shows.
 struct Ends<'a> {
@@ -34,6 +38,15 @@ struct Ends<'a> {
     /// Where the source finds the destination.
     host: String,
     port: u16,
+}
+
+impl Ends<'_> {
+    /// Whether neither node has any open slot: then the servers can move slots on their own.
+    fn closed(&self) -> bool {
+        [&self.here, &self.there]
+            .iter()
+            .all(|view| view.myself.migrating.is_empty() && view.myself.importing.is_empty())
+    }
 }
 
 impl Runner<'_> {
@@ -52,8 +65,55 @@ impl Runner<'_> {
             return Ok(());
         }
         let moved = Mutex::new(Moved { slots: slots.len() - ends.owned.len(), ..Moved::default() });
-        match dialect {
-            _ => self.migrate(&ends, from, to, &moved, stop).await,
+        if dialect != Dialect::Migrate && ends.closed() {
+            match self.by_servers(&ends, from, to, dialect, stop).await? {
+                Ended::Done => {
+                    let moved = Moved { slots: slots.len(), ..Moved::default() };
+                    (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved });
+                    return Ok(());
+                }
+                Ended::Stopped => return Err(RunError::Stopped),
+                Ended::Failed(reason) => {
+                    (self.progress)(Progress::FallsBack { from: from.clone(), to: to.clone(), reason });
+                }
+            }
+        }
+        self.migrate(&ends, from, to, &moved, stop).await
+    }
+
+    /// Lets the servers move the slots, and once more when that fails.
+    async fn by_servers(
+        &self,
+        ends: &Ends<'_>,
+        from: &NodeRef,
+        to: &NodeRef,
+        dialect: Dialect,
+        stop: &CancellationToken,
+    ) -> Result<Ended, RunError> {
+        let mut ended = Ended::Stopped;
+        for _ in 0..ATTEMPTS {
+            if stop.is_cancelled() {
+                return Ok(Ended::Stopped);
+            }
+            ended = if dialect == Dialect::MigrateSlots {
+                servers::export(ends.source, &ends.owned, to.id, stop).await?
+            } else {
+                // In the order of their ids: two moves never wait for each other.
+                let _one = self.busy(from.id.min(to.id)).await;
+                let _other = self.busy(from.id.max(to.id)).await;
+                servers::import(ends.destination, &ends.owned, stop).await?
+            };
+            if !matches!(ended, Ended::Failed(_)) {
+                break;
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn busy(&self, node: NodeId) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match self.busy.get(&node) {
+            Some(busy) => Some(busy.lock().await),
+            None => None,
         }
     }
 
