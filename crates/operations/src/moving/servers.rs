@@ -83,7 +83,7 @@ pub(crate) async fn import(
         match reply {
             // A node has one task at a time, and somebody else's may be under way.
             Some(Reply::Error(line)) if line.contains("already in progress") && !stop.is_cancelled() => {
-                pause.wait().await
+                pause.wait().await;
             }
             Some(Reply::Error(line)) => return Ok(Ended::Failed(line)),
             Some(reply) => break reply.as_text().map(std::borrow::Cow::into_owned).unwrap_or_default(),
