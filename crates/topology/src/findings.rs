@@ -1,6 +1,6 @@
 //! What is wrong with a cluster, by its view: what `check` reports.
 
-mod agreement;
+pub(crate) mod agreement;
 mod coverage;
 mod health;
 mod redundancy;
@@ -146,6 +146,11 @@ impl Finding {
 /// `1 slot`, `2 slots`.
 pub fn count<N: std::fmt::Display + PartialEq + From<u8> + Copy>(number: N, thing: &str) -> String {
     if number == N::from(1) { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// `1 primary`, `2 primaries`.
+pub(crate) fn primaries(number: usize) -> String {
+    if number == 1 { "1 primary".to_owned() } else { format!("{number} primaries") }
 }
 
 /// Slots as ranges, cut after the first few, with the noun in front: `slot 5`, `slots 0-10 12`.
