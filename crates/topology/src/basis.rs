@@ -214,11 +214,11 @@ fn one_owner_each(view: &ClusterView) -> Result<(), NotYet> {
     let mut once = SlotSet::new();
     for (second, said) in view.answering() {
         let own = &said.myself.slots;
-        let slots = once.intersection(own);
-        if let Some((first, other)) =
-            view.answering().find(|(_, other)| !slots.intersection(&other.myself.slots).is_empty())
-        {
-            let slots = slots.intersection(&other.myself.slots);
+        let twice = once.intersection(own);
+        let claims = |(_, other): &(&ObservedNode, &NodeView)| !twice.intersection(&other.myself.slots).is_empty();
+        let other = if twice.is_empty() { None } else { view.answering().find(claims) };
+        if let Some((first, other)) = other {
+            let slots = twice.intersection(&other.myself.slots);
             let (first, second) = (first.address.clone(), second.address.clone());
             return Err(NotYet::SeveralOwners { slots, first, second });
         }

@@ -68,7 +68,8 @@ pub fn plan(view: &ClusterView, replica: NodeId, kind: FailoverKind) -> Result<P
     let mut followers = expected.iter().find(led).map(|shard| shard.replicas.clone()).unwrap_or_default();
     followers.retain(|follower| nodes.contains(follower));
     let goal = format!("{} becomes the primary in place of {}", replica.address, primary.address);
-    let action = Action::Failover { replica, primary: primary.clone(), kind };
+    let reasons = reasons(view, shard, &replica, kind);
+    let action = Action::Failover { replica, primary, kind };
     let mut steps = vec![Step { stage: 1, action, reason: consent(kind).to_owned() }];
     let action = Action::AwaitAgreement { nodes: nodes.clone() };
     steps.push(Step { stage: 2, action, reason: "clients may ask any node".to_owned() });
@@ -81,7 +82,7 @@ pub fn plan(view: &ClusterView, replica: NodeId, kind: FailoverKind) -> Result<P
         goal,
         based_on: nodes,
         steps,
-        reasons: reasons(view, shard, kind),
+        reasons,
         expected_after: expected,
         placement: None,
         cost: Cost::default(),
@@ -117,14 +118,14 @@ const fn consent(kind: FailoverKind) -> &'static str {
     }
 }
 
-fn reasons(view: &ClusterView, shard: &Shard<'_>, kind: FailoverKind) -> Vec<String> {
+fn reasons(view: &ClusterView, shard: &Shard<'_>, replica: &NodeRef, kind: FailoverKind) -> Vec<String> {
     let primary = &shard.primary.node.address;
     let mut reasons = Vec::new();
     match kind {
         FailoverKind::Planned => reasons.push("no write that was answered is lost".to_owned()),
         FailoverKind::Forced | FailoverKind::Takeover => {
             reasons.push(format!("what {primary} has written and the replica does not have is lost"));
-            if shard.primary.answers() {
+            if refuse_unplanned(shard, replica).is_ok() {
                 reasons.push(format!("{primary} answers: without force it would hand over, and nothing would be lost"));
             }
         }

@@ -1,7 +1,7 @@
 //! The planner that makes a replica a primary of its own.
 
 use crate::{
-    ClusterView, NodeAddr, NodeId,
+    ClusterView, NodeAddr, NodeId, Slot, SlotSet,
     basis::{Basis, NotYet, after},
     draft::Draft,
     findings::count,
@@ -84,12 +84,12 @@ pub fn plan(view: &ClusterView, replica: NodeId, fair: bool) -> Result<Plan, Rep
     for shard in &mut shards {
         shard.replicas.retain(|replica| *replica != node);
     }
-    shards.push(PlannedShard { slots: crate::SlotSet::new(), primary: node.clone(), replicas: Vec::new() });
+    shards.push(PlannedShard { slots: SlotSet::new(), primary: node.clone(), replicas: Vec::new() });
     let mut holdings = basis.holdings();
     holdings.retain(|holding| !holding.slots.is_empty());
-    let share = if fair { 16384 / (holdings.len() + 1) } else { 0 };
+    let share = if fair { usize::from(Slot::COUNT) / (holdings.len() + 1) } else { 0 };
     let mut shares = after_giving(&holdings, share);
-    holdings.push(Holding { node: node.clone(), slots: crate::SlotSet::new() });
+    holdings.push(Holding { node: node.clone(), slots: SlotSet::new() });
     shares.push(share);
     let moves = moves_around(&holdings, &shares, &basis.settled());
     if !moves.is_empty() {

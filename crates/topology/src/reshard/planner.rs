@@ -36,6 +36,9 @@ pub enum ReshardRefusal {
         /// The destination.
         destination: NodeAddr,
     },
+    /// No source is named.
+    #[error("no source is named")]
+    NoSource,
     /// The destination is the only source.
     #[error("{destination} cannot be the only source: it is the destination")]
     OnlyItself {
@@ -57,7 +60,7 @@ impl ReshardRefusal {
     pub fn advice(&self) -> Option<String> {
         match self {
             Self::NotYet(not_yet) => Some(not_yet.advice()),
-            Self::OnlyItself { .. } => Some("name other sources, or all".to_owned()),
+            Self::NoSource | Self::OnlyItself { .. } => Some("name another primary, or all".to_owned()),
             Self::TooMany { owned, .. } if *owned > 0 => Some(format!("ask for {owned} at most, or name more sources")),
             _ => None,
         }
@@ -105,6 +108,9 @@ fn givers<'a>(
         Sources::All => basis.shards.iter().filter(|shard| shard.primary != destination.primary).collect(),
         Sources::These(ids) => {
             let ids: BTreeSet<NodeId> = ids.iter().copied().collect();
+            if ids.is_empty() {
+                return Err(ReshardRefusal::NoSource);
+            }
             if ids.iter().all(|id| *id == destination.primary.id) {
                 return Err(ReshardRefusal::OnlyItself { destination: destination.primary.address.clone() });
             }

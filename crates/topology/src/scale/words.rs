@@ -3,7 +3,7 @@
 use super::{Parts, Shape};
 use crate::{
     draft::Draft,
-    findings::{count, primaries},
+    findings::{count, no_election, primaries, replicas_of_each},
     placement::PlacedShard,
     plan::NodeRef,
     rebalance::SlotMove,
@@ -14,12 +14,9 @@ pub(super) fn goal(parts: &Parts, shape: &Shape) -> String {
     let owners = parts.list.iter().filter(|part| !part.slots.is_empty()).count();
     let nodes = parts.list.len();
     let shards = shape.shards.len();
-    let each = if nodes.is_multiple_of(shards) {
-        count(nodes / shards - 1, "replica")
-    } else {
-        format!("{} or {} replicas", nodes / shards - 1, nodes / shards)
-    };
-    format!("{} with {each} each, from {} and {}", count(shards, "shard"), primaries(owners), others(nodes - owners))
+    let replicas = replicas_of_each(nodes, shards);
+    let each = if shards == 1 { replicas } else { format!("{replicas} each") };
+    format!("{} with {each}, from {} and {}", count(shards, "shard"), primaries(owners), others(nodes - owners))
 }
 
 fn others(nodes: usize) -> String {
@@ -82,10 +79,7 @@ pub(super) fn reasons(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
         [one] => draft.reason(format!("{one} has no replica then: losing it loses its data")),
         many => draft.reason(format!("{} have no replica then: losing one loses its data", many.join(", "))),
     }
-    match shape.shards.len() {
-        1 => draft.reason("1 primary cannot elect a successor: no automatic failover below 3".to_owned()),
-        2 => draft
-            .reason("2 primaries cannot elect a successor when one is lost: no automatic failover below 3".to_owned()),
-        _ => {}
+    if let Some(reason) = no_election(shape.shards.len()) {
+        draft.reason(reason);
     }
 }

@@ -38,14 +38,17 @@ impl Model {
 
     fn stage(&mut self, steps: &[&Step]) {
         let before = self.clone();
-        // Steps of a stage run in any order: none may need what another one does.
-        let mut touched = BTreeSet::new();
+        let (mut changed, mut needed) = (Vec::new(), BTreeSet::new());
         for step in steps {
-            let (changed, needed) = self.act(&before, &step.action);
-            assert!(changed.iter().all(|at| touched.insert(*at)), "a node changes its role twice in one stage: {steps:?}");
-            assert!(needed.iter().all(|at| !touched.contains(at)), "a step needs what another one changes: {steps:?}");
+            let (changes, needs) = self.act(&before, &step.action);
+            changed.extend(changes);
+            needed.extend(needs);
             self.one_owner_each();
         }
+        // Steps of a stage run in any order: none may change what another one changes or relies on.
+        let once: BTreeSet<usize> = changed.iter().copied().collect();
+        assert_eq!(once.len(), changed.len(), "a node changes its role twice in one stage: {steps:?}");
+        assert!(once.is_disjoint(&needed), "a step relies on what another one changes: {steps:?}");
     }
 
     /// Does one step; tells which nodes change their role by it, and whose role it relies on.
