@@ -7,26 +7,38 @@ use crate::{Slot, SlotSet};
 /// First what borders on the destination's own slots, then small ranges as a whole, then the end of a range. Fewer are given
 /// only if the source has fewer.
 pub fn choose_slots(source: &SlotSet, destination: &SlotSet, count: usize) -> SlotSet {
-    let (mut left, mut chosen) = (source.clone(), SlotSet::new());
-    while chosen.len() < count && !left.is_empty() {
-        let wanted = count - chosen.len();
-        let owned = destination.union(&chosen);
-        let part = bordering(&left, &owned, wanted)
-            .or_else(|| whole_range(&left, wanted))
-            .unwrap_or_else(|| cut(&left, wanted));
-        left = left.difference(&part);
-        chosen = chosen.union(&part);
+    let (mut left, mut owned, mut chosen) = (source.clone(), destination.clone(), SlotSet::new());
+    let mut wanted = count.min(source.len());
+    while wanted > 0 {
+        let part =
+            bordering(&left, &owned, wanted).or_else(|| whole_range(&left, wanted)).or_else(|| cut(&left, wanted));
+        let Some((first, last)) = part else { break };
+        wanted -= length(first, last).min(wanted);
+        let (Ok(first), Ok(last)) = (Slot::new(first), Slot::new(last)) else { break };
+        left.remove_range(first..=last);
+        owned.insert_range(first..=last);
+        chosen.insert_range(first..=last);
     }
     chosen
 }
 
+/// First and last number of a range of slots.
+type Bounds = (u16, u16);
+
 /// The part of a range that borders on what the destination owns, its nearest slots first.
-fn bordering(left: &SlotSet, owned: &SlotSet, wanted: usize) -> Option<SlotSet> {
-    left.ranges().find_map(|range| {
-        let (first, last) = (range.start().number(), range.end().number());
-        let owns = |number: Option<u16>| {
-            number.and_then(|number| Slot::new(number).ok()).is_some_and(|slot| owned.contains(slot))
-        };
+fn bordering(left: &SlotSet, owned: &SlotSet, wanted: usize) -> Option<Bounds> {
+    // The borders of the set with fewer ranges are looked at; of both the lowest is found.
+    if owned.bounds().len() < left.bounds().len() {
+        return owned.bounds().find_map(|(first, last)| {
+            let before = first.checked_sub(1).and_then(|end| left.range_with(end));
+            let after = || last.checked_add(1).and_then(|start| left.range_with(start));
+            before
+                .map(|(first, last)| from_end(first, last, wanted))
+                .or_else(|| after().map(|(first, last)| from_start(first, last, wanted)))
+        });
+    }
+    let owns = |number: Option<u16>| number.is_some_and(|number| owned.range_with(number).is_some());
+    left.bounds().find_map(|(first, last)| {
         if owns(first.checked_sub(1)) {
             Some(from_start(first, last, wanted))
         } else if owns(last.checked_add(1)) {
@@ -38,28 +50,26 @@ fn bordering(left: &SlotSet, owned: &SlotSet, wanted: usize) -> Option<SlotSet> 
 }
 
 /// The largest range that fits as a whole.
-fn whole_range(left: &SlotSet, wanted: usize) -> Option<SlotSet> {
-    let fitting = left.ranges().map(SlotSet::from).filter(|range| range.len() <= wanted);
+fn whole_range(left: &SlotSet, wanted: usize) -> Option<Bounds> {
     // More than one range in the source: giving away a whole one leaves it with one less.
-    if left.ranges().len() > 1 { fitting.max_by_key(SlotSet::len) } else { None }
+    let several = left.bounds().len() > 1;
+    let fitting = left.bounds().filter(|(first, last)| length(*first, *last) <= wanted);
+    fitting.filter(|_| several).max_by_key(|(first, last)| length(*first, *last))
 }
 
 /// The end of the smallest range that is large enough, or all of the largest one.
-fn cut(left: &SlotSet, wanted: usize) -> SlotSet {
-    let ranges = || left.ranges().map(|range| (range.start().number(), range.end().number()));
-    let length = |(first, last): &(u16, u16)| usize::from(last - first) + 1;
-    let enough = ranges().filter(|range| length(range) >= wanted).min_by_key(length);
-    enough
-        .or_else(|| ranges().max_by_key(length))
-        .map_or_else(SlotSet::new, |(first, last)| from_end(first, last, wanted))
+fn cut(left: &SlotSet, wanted: usize) -> Option<Bounds> {
+    let length = |(first, last): &Bounds| length(*first, *last);
+    let enough = left.bounds().filter(|range| length(range) >= wanted).min_by_key(length);
+    enough.or_else(|| left.bounds().max_by_key(length)).map(|(first, last)| from_end(first, last, wanted))
 }
 
-fn from_start(first: u16, last: u16, wanted: usize) -> SlotSet {
-    range(first, last.min(first.saturating_add(steps(wanted))))
+fn from_start(first: u16, last: u16, wanted: usize) -> Bounds {
+    (first, last.min(first.saturating_add(steps(wanted))))
 }
 
-fn from_end(first: u16, last: u16, wanted: usize) -> SlotSet {
-    range(first.max(last.saturating_sub(steps(wanted))), last)
+fn from_end(first: u16, last: u16, wanted: usize) -> Bounds {
+    (first.max(last.saturating_sub(steps(wanted))), last)
 }
 
 /// From the first to the last of so many slots.
@@ -67,14 +77,18 @@ fn steps(wanted: usize) -> u16 {
     u16::try_from(wanted.saturating_sub(1)).unwrap_or(u16::MAX)
 }
 
-fn range(first: u16, last: u16) -> SlotSet {
-    (first..=last).filter_map(|number| Slot::new(number).ok()).collect()
+fn length(first: u16, last: u16) -> usize {
+    usize::from(last - first) + 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn range(first: u16, last: u16) -> SlotSet {
+        (first..=last).filter_map(|number| Slot::new(number).ok()).collect()
+    }
 
     fn chosen(source: &str, destination: &str, count: usize) -> String {
         choose_slots(&source.parse().unwrap(), &destination.parse().unwrap(), count).to_string()

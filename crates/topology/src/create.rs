@@ -6,7 +6,7 @@ pub use refusal::CreateRefusal;
 
 use crate::{
     Flag, NodeAddr, NodeEntry, NodeId, NodeView, Slot, SlotSet,
-    findings::count,
+    findings::{count, no_election, replicas_of_each},
     placement::{Against, Candidate, Placement, place},
     plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
 };
@@ -52,11 +52,7 @@ pub fn plan(nodes: &[NewNode], replicas: usize, shards: Shards) -> Result<Plan, 
     let goal = format!(
         "{} with {} each from {}",
         count(shards, "shard"),
-        if nodes.len().is_multiple_of(shards) {
-            count(nodes.len() / shards - 1, "replica")
-        } else {
-            format!("{} or {} replicas", nodes.len() / shards - 1, nodes.len() / shards)
-        },
+        replicas_of_each(nodes.len(), shards),
         count(nodes.len(), "node")
     );
     Ok(Plan {
@@ -296,18 +292,7 @@ fn reasons(placement: &Placement, shards: usize, nodes: usize) -> Vec<String> {
     } else {
         reasons.push("no replicas were asked for: a lost node loses its data".to_owned());
     }
-    match shards {
-        1 => {
-            reasons
-                .push("1 primary cannot elect a successor when it is lost: no automatic failover below 3".to_owned());
-        }
-        2 => {
-            reasons.push(
-                "2 primaries cannot elect a successor when one is lost: no automatic failover below 3".to_owned(),
-            );
-        }
-        _ => {}
-    }
+    reasons.extend(no_election(shards));
     reasons
 }
 

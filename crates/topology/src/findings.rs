@@ -1,6 +1,6 @@
 //! What is wrong with a cluster, by its view: what `check` reports.
 
-mod agreement;
+pub(crate) mod agreement;
 mod coverage;
 mod health;
 mod redundancy;
@@ -146,6 +146,27 @@ impl Finding {
 /// `1 slot`, `2 slots`.
 pub fn count<N: std::fmt::Display + PartialEq + From<u8> + Copy>(number: N, thing: &str) -> String {
     if number == N::from(1) { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// `1 primary`, `2 primaries`.
+pub(crate) fn primaries(number: usize) -> String {
+    if number == 1 { "1 primary".to_owned() } else { format!("{number} primaries") }
+}
+
+/// How many replicas each of so many shards has when the nodes are spread evenly: `1 replica`, `1 or 2 replicas`.
+pub(crate) fn replicas_of_each(nodes: usize, shards: usize) -> String {
+    let most = nodes.div_ceil(shards.max(1)).saturating_sub(1);
+    if nodes.is_multiple_of(shards) { count(most, "replica") } else { format!("{} or {most} replicas", most - 1) }
+}
+
+/// What it means that a cluster has so few primaries, if it does.
+pub(crate) fn no_election(primaries: usize) -> Option<String> {
+    let lost = match primaries {
+        1 => "1 primary cannot elect a successor when it is lost",
+        2 => "2 primaries cannot elect a successor when one is lost",
+        _ => return None,
+    };
+    Some(format!("{lost}: no automatic failover below 3"))
 }
 
 /// Slots as ranges, cut after the first few, with the noun in front: `slot 5`, `slots 0-10 12`.

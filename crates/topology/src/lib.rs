@@ -4,27 +4,34 @@
 //! come out, so that each decision can be tested without a server.
 
 mod address;
+mod basis;
 pub mod choose_slots;
 mod cluster_info;
 mod cluster_view;
 pub mod create;
+mod draft;
+pub mod failover;
 pub mod findings;
 pub mod membership;
 mod node_entry;
 mod node_id;
 mod node_view;
+pub mod open_moves;
 pub mod placement;
 pub mod plan;
 pub mod rebalance;
 mod reply;
 pub mod report;
+pub mod repurpose;
 pub mod reshard;
+pub mod scale;
 mod server_info;
 mod shard_entry;
 mod slot;
 mod slot_set;
 
 pub use address::{Host, NodeAddr, NotAnAddress, behind_userinfo};
+pub use basis::{NotAPrimary, NotYet};
 pub use cluster_info::ClusterInfo;
 pub use cluster_view::{ClusterView, Member, ObservedNode, Shard, Silence};
 pub use node_entry::{Endpoint, Flag, Flags, NodeEntry, NotANodeEntry};

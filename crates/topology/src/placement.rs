@@ -102,14 +102,19 @@ pub fn place(candidates: &[Candidate], shards: usize) -> Placement {
     Placement { shards: placed, quality }
 }
 
+/// How good a placement is that was made in another way.
+pub(crate) fn judge(candidates: &[Candidate], shards: &[PlacedShard]) -> Quality {
+    quality(shards, &Places::of(candidates))
+}
+
 /// The zone and the host of each candidate, numbered.
-struct Places {
+pub(crate) struct Places {
     zone: Vec<usize>,
     host: Vec<usize>,
 }
 
 impl Places {
-    fn of(candidates: &[Candidate]) -> Self {
+    pub(crate) fn of(candidates: &[Candidate]) -> Self {
         let mut zones = BTreeMap::new();
         let mut hosts = BTreeMap::new();
         let (mut zone, mut host) = (Vec::new(), Vec::new());
@@ -128,11 +133,11 @@ impl Places {
         self.zone.len()
     }
 
-    fn zone(&self, node: usize) -> usize {
+    pub(crate) fn zone(&self, node: usize) -> usize {
         self.zone.get(node).copied().unwrap_or_default()
     }
 
-    fn host(&self, node: usize) -> usize {
+    pub(crate) fn host(&self, node: usize) -> usize {
         self.host.get(node).copied().unwrap_or_default()
     }
 }

@@ -75,7 +75,7 @@ pub enum Action {
         /// The nodes.
         nodes: Vec<NodeRef>,
     },
-    /// Make an empty node the replica of a primary.
+    /// Make a node without slots the replica of a primary; until then it was an empty primary, or followed another.
     Replicate {
         /// The node.
         replica: NodeRef,
@@ -122,6 +122,23 @@ pub enum Action {
         /// The node.
         node: NodeRef,
     },
+    /// Let a replica leave its primary and become a primary without slots and keys (`CLUSTER RESET SOFT` on the replica keeps
+    /// its id), introduce it to every node again, and wait until all know it as a primary.
+    Detach {
+        /// The replica.
+        node: NodeRef,
+        /// The primary that it follows.
+        from: NodeRef,
+    },
+    /// Make a replica the primary of its shard (`CLUSTER FAILOVER` on the replica).
+    Failover {
+        /// The replica.
+        replica: NodeRef,
+        /// Its primary.
+        primary: NodeRef,
+        /// With whose consent.
+        kind: FailoverKind,
+    },
     /// Let all these nodes forget one that owns nothing any more.
     Forget {
         /// The node to forget.
@@ -129,6 +146,18 @@ pub enum Action {
         /// Those that are to forget it.
         by: Vec<NodeRef>,
     },
+}
+
+/// With whose consent a replica becomes the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailoverKind {
+    /// The primary hands over and a majority of primaries votes for it: nothing is lost.
+    Planned,
+    /// A majority of primaries votes for it; the primary is not asked (`FORCE`).
+    Forced,
+    /// Nobody is asked (`TAKEOVER`).
+    Takeover,
 }
 
 /// How slots with their keys are moved; the servers decide which ways there are.

@@ -1,5 +1,9 @@
 //! The planner for moves that give each primary its share of the slots.
 
+mod planner;
+
+pub use planner::{Balance, Rebalance, RebalanceOutcome, RebalanceRefusal, plan};
+
 use crate::{NodeId, SlotSet, choose_slots::choose_slots, plan::NodeRef};
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -93,6 +97,20 @@ pub fn moves(holdings: &[Holding], shares: &[usize]) -> Vec<SlotMove> {
         }
     }
     moves
+}
+
+/// The moves after which each primary has its share, by which no settled slot moves that need not.
+pub(crate) fn moves_around(holdings: &[Holding], shares: &[usize], settled: &SlotSet) -> Vec<SlotMove> {
+    let (mut rest, mut open) = (holdings.to_vec(), shares.to_vec());
+    if settled.is_empty() {
+        return moves(holdings, shares);
+    }
+    for (holding, share) in rest.iter_mut().zip(&mut open) {
+        let stays: SlotSet = holding.slots.intersection(settled).iter().take(*share).collect();
+        *share -= stays.len();
+        holding.slots = holding.slots.difference(&stays);
+    }
+    moves(&rest, &open)
 }
 
 #[cfg(test)]

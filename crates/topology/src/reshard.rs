@@ -1,24 +1,14 @@
 //! The planner for moves of a given number of slots to one primary.
 
+mod planner;
+
+pub use planner::{ReshardRefusal, Sources, plan};
+
 use crate::{
     choose_slots::choose_slots,
     rebalance::{Holding, SlotMove},
 };
 use std::cmp::Reverse;
-
-/// Why slots cannot be moved as asked; nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReshardRefusal {
-    /// More slots than the sources own.
-    #[error("{wanted} slots are wanted and the sources own {owned}")]
-    TooMany {
-        /// How many are wanted.
-        wanted: usize,
-        /// How many the sources own together.
-        owned: usize,
-    },
-}
 
 /// The moves that bring exactly so many slots from the sources to the destination, from each in proportion to what it owns.
 ///

@@ -40,9 +40,14 @@ impl SlotSet {
 
     /// Whether this slot is in the set.
     pub fn contains(&self, slot: Slot) -> bool {
-        let number = slot.number();
+        self.range_with(slot.number()).is_some()
+    }
+
+    /// First and last number of the range that this number is in.
+    pub(crate) fn range_with(&self, number: u16) -> Option<(u16, u16)> {
         let after = self.ranges.partition_point(|(first, _)| *first <= number);
-        after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, last)| number <= *last)
+        let before = after.checked_sub(1).and_then(|at| self.ranges.get(at));
+        before.copied().filter(|(_, last)| number <= *last)
     }
 
     /// Adds one slot.
@@ -63,6 +68,31 @@ impl SlotSet {
             last = last.max(end);
         }
         self.ranges.insert(from, (first, last));
+    }
+
+    /// Takes out all slots of a range; a range that ends before it begins takes out none.
+    pub fn remove_range(&mut self, range: RangeInclusive<Slot>) {
+        let (first, last) = (range.start().number(), range.end().number());
+        if first > last {
+            return;
+        }
+        let from = self.ranges.partition_point(|(_, end)| *end < first);
+        let to = self.ranges.partition_point(|(start, _)| *start <= last);
+        let mut left = Vec::new();
+        for (start, end) in self.ranges.drain(from..to) {
+            if start < first {
+                left.push((start, first - 1));
+            }
+            if end > last {
+                left.push((last + 1, end));
+            }
+        }
+        self.ranges.splice(from..from, left);
+    }
+
+    /// First and last number of each range in ascending order.
+    pub(crate) fn bounds(&self) -> impl ExactSizeIterator<Item = (u16, u16)> + '_ {
+        self.ranges.iter().copied()
     }
 
     /// The ranges in ascending order, as long as they can be.
@@ -247,6 +277,9 @@ mod tests {
             prop_assert_eq!(model(&a.intersection(&b)), &left & &right);
             prop_assert_eq!(model(&a.difference(&b)), &left - &right);
             prop_assert_eq!(a.complement().len(), 16384 - left.len());
+            let mut without = a.clone();
+            b.ranges().for_each(|range| without.remove_range(range));
+            prop_assert_eq!(without, a.difference(&b));
             let mut one_by_one = SlotSet::new();
             right.iter().rev().for_each(|&slot| one_by_one.insert(slot));
             prop_assert_eq!(&one_by_one, &b, "sets that hold the same are equal");

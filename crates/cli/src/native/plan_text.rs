@@ -20,6 +20,14 @@ pub(crate) fn text(plan: &Plan) -> String {
     for (number, steps) in plan.stages().enumerate() {
         if let Some(first) = steps.first() {
             let _ = writeln!(text, "{:>3}  {:58} {}", number + 1, stage(&steps), first.reason);
+            for step in &steps {
+                if let Action::MoveSlots { slots, from, to, .. } = &step.action {
+                    let slots = units::count(slots.len(), "slot");
+                    let way =
+                        format!("{slots:>12}  {:width$} > {:width$}", from.address.to_string(), to.address.to_string());
+                    let _ = writeln!(text, "     {way:58} {}", step.reason);
+                }
+            }
         }
     }
     text.push('\n');
@@ -47,6 +55,13 @@ fn stage(steps: &[&Step]) -> String {
         Action::GiveUpSlots { .. } => format!("take the slots of {}", units::count(steps.len(), "empty node")),
         Action::Reset { .. } => format!("make {} forget the cluster", units::count(steps.len(), "empty node")),
         Action::Forget { node, by } => format!("let {} forget {}", units::count(by.len(), "node"), node.address),
+        Action::Detach { .. } if steps.len() == 1 => "let 1 replica leave its primary".to_owned(),
+        Action::Detach { .. } => {
+            format!("let {} leave their primary", units::count(steps.len(), "replica"))
+        }
+        Action::Failover { replica, primary, .. } => {
+            format!("make {} primary for {}", replica.address, primary.address)
+        }
         other => format!("{other:?}"),
     }
 }

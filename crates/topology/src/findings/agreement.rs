@@ -34,7 +34,7 @@ pub(super) fn slot_maps(view: &ClusterView) -> Vec<Finding> {
 }
 
 /// The slots whose owner differs, and the first difference in words.
-fn difference(view: &ClusterView, here: &SlotMap, most: &SlotMap) -> (SlotSet, String) {
+pub(crate) fn difference(view: &ClusterView, here: &SlotMap, most: &SlotMap) -> (SlotSet, String) {
     let none = SlotSet::new();
     let ids: BTreeSet<&NodeId> = here.keys().chain(most.keys()).collect();
     let mut differing = SlotSet::new();

@@ -1,0 +1,101 @@
+//! A plan that moves slots, while it is being written: stage after stage.
+
+use crate::{
+    basis::Basis,
+    findings::slot_list,
+    plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
+    rebalance::SlotMove,
+};
+use std::collections::BTreeSet;
+
+/// The stages so far.
+pub(crate) struct Draft<'a> {
+    basis: &'a Basis,
+    steps: Vec<Step>,
+    stage: u32,
+    reasons: Vec<String>,
+}
+
+impl<'a> Draft<'a> {
+    /// Begins with what an interrupted run has left to do.
+    pub(crate) fn after(basis: &'a Basis) -> Self {
+        let mut draft = Self { basis, steps: Vec::new(), stage: 0, reasons: Vec::new() };
+        if let Some(alone) = basis.alone.first() {
+            let reason = format!("{} knows no other node: it is met again first", alone.address);
+            draft.stage([(Action::Meet { nodes: basis.nodes.clone() }, reason)]);
+        }
+        draft.moves(&basis.interrupted, |_| "an interrupted move is finished first".to_owned());
+        for SlotMove { slots, from, to } in &basis.interrupted {
+            let way = format!("from {} to {}", from.address, to.address);
+            draft.reason(format!("the move of {} {way} was interrupted: it is finished first", slot_list(slots)));
+        }
+        draft
+    }
+
+    /// Adds a stage, unless it has no steps.
+    pub(crate) fn stage(&mut self, steps: impl IntoIterator<Item = (Action, String)>) {
+        let stage = self.stage + 1;
+        let before = self.steps.len();
+        self.steps.extend(steps.into_iter().map(|(action, reason)| Step { stage, action, reason }));
+        if self.steps.len() > before {
+            self.stage = stage;
+        }
+    }
+
+    /// Adds a stage of moves, after one that waits for those of its nodes that do not serve yet: they would refuse keys.
+    pub(crate) fn moves(&mut self, moves: &[SlotMove], reason: impl Fn(&SlotMove) -> String) {
+        let ends: BTreeSet<&NodeRef> = moves.iter().flat_map(|slot_move| [&slot_move.from, &slot_move.to]).collect();
+        let idle: Vec<NodeRef> =
+            ends.into_iter().filter(|node| self.basis.not_serving.contains(&node.id)).cloned().collect();
+        if !idle.is_empty() {
+            self.stage([(Action::AwaitService { nodes: idle }, "a node that does not serve takes no keys".to_owned())]);
+        }
+        let step = |slot_move: &SlotMove| {
+            let SlotMove { slots, from, to } = slot_move.clone();
+            let action =
+                Action::MoveSlots { slots, from, to, dialect: crate::plan::Dialect::default(), keys: 0, bytes: 0 };
+            (action, reason(slot_move))
+        };
+        self.stage(moves.iter().map(step));
+    }
+
+    /// Adds a stage that waits until all nodes agree.
+    pub(crate) fn await_agreement(&mut self) {
+        self.await_agreement_because("clients may ask any node");
+    }
+
+    /// Adds a stage that waits until all nodes agree, for another reason.
+    pub(crate) fn await_agreement_because(&mut self, reason: &str) {
+        let action = Action::AwaitAgreement { nodes: self.basis.nodes.clone() };
+        self.stage([(action, reason.to_owned())]);
+    }
+
+    /// Adds a reason of the plan as a whole.
+    pub(crate) fn reason(&mut self, reason: String) {
+        self.reasons.push(reason);
+    }
+
+    /// The number of the last stage.
+    pub(crate) const fn last_stage(&self) -> u32 {
+        self.stage
+    }
+
+    /// The plan.
+    pub(crate) fn finish(self, goal: String, expected_after: Vec<PlannedShard>) -> Plan {
+        let moved = self.steps.iter().map(|step| match &step.action {
+            Action::MoveSlots { slots, .. } => slots.len(),
+            _ => 0,
+        });
+        let cost = Cost { slots_moved: moved.sum(), ..Cost::default() };
+        Plan {
+            format: FORMAT,
+            goal,
+            based_on: self.basis.nodes.clone(),
+            steps: self.steps,
+            reasons: self.reasons,
+            expected_after,
+            placement: None,
+            cost,
+        }
+    }
+}

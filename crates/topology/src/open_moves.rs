@@ -1,0 +1,85 @@
+//! Open slots: which of them are a move that stopped half-way and can be finished.
+
+use crate::{ClusterView, NodeAddr, NodeId, NodeView, Slot, SlotSet, plan::NodeRef, rebalance::SlotMove};
+use std::collections::BTreeMap;
+
+/// A slot that is open, and not by one move that could be finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unclear {
+    /// The slot.
+    pub slot: Slot,
+    /// A node on which it is open.
+    pub address: NodeAddr,
+    /// Why that is no move that could be finished, so that it reads well behind the slot.
+    pub problem: String,
+}
+
+/// What nodes tell of an open slot, each move as its source and its destination.
+struct Moves<'view> {
+    /// A node that tells of a move of it.
+    address: &'view NodeAddr,
+    /// The move that it tells of.
+    first: (NodeId, NodeId),
+    /// Other moves that it or others tell of.
+    others: Vec<(NodeId, NodeId)>,
+}
+
+/// The moves that stopped half-way: their slots are migrating on their owner, importing on one other primary, or both, and
+/// both nodes answer. Slots that go the same way are one move.
+pub fn interrupted(view: &ClusterView) -> Vec<SlotMove> {
+    let mut slots: BTreeMap<(NodeRef, NodeRef), SlotSet> = BTreeMap::new();
+    for (slot, moves) in told(view) {
+        if let Ok(ends) = only_move(view, slot, &moves) {
+            slots.entry(ends).or_default().insert_range(slot..=slot);
+        }
+    }
+    slots.into_iter().map(|((from, to), slots)| SlotMove { slots, from, to }).collect()
+}
+
+/// The slots that are open in another way.
+pub fn unclear(view: &ClusterView) -> Vec<Unclear> {
+    told(view).into_iter().filter_map(|(slot, moves)| only_move(view, slot, &moves).err()).collect()
+}
+
+/// What primaries tell; a replica of Valkey 8 and later only repeats its primary's open slots.
+fn told(view: &ClusterView) -> BTreeMap<Slot, Moves<'_>> {
+    let mut told: BTreeMap<Slot, Moves<'_>> = BTreeMap::new();
+    for (node, said) in view.answering().filter(|(_, said)| said.myself.is_primary()) {
+        let own = &said.myself;
+        let migrating = own.migrating.iter().map(|(slot, to)| (slot, (own.id, *to)));
+        let importing = own.importing.iter().map(|(slot, from)| (slot, (*from, own.id)));
+        for (slot, ends) in migrating.chain(importing) {
+            let fresh = || Moves { address: &node.address, first: ends, others: Vec::new() };
+            let moves = told.entry(*slot).or_insert_with(fresh);
+            if moves.first != ends {
+                moves.others.push(ends);
+            }
+        }
+    }
+    told
+}
+
+/// Source and destination, if there is one move that can be finished.
+fn only_move(view: &ClusterView, slot: Slot, moves: &Moves<'_>) -> Result<(NodeRef, NodeRef), Unclear> {
+    let unclear = |problem| Unclear { slot, address: moves.address.clone(), problem };
+    let (from, to) = moves.first;
+    let way = format!("is to go from {} to {}", view.name(from), view.name(to));
+    if let Some((from, to)) = moves.others.first() {
+        return Err(unclear(format!("{way}, and from {} to {}", view.name(*from), view.name(*to))));
+    }
+    let silent = |id| format!("{way}, but {} does not answer", view.name(id));
+    let (source, owner) = answering(view, from).ok_or_else(|| unclear(silent(from)))?;
+    let (destination, taker) = answering(view, to).ok_or_else(|| unclear(silent(to)))?;
+    if !owner.myself.slots.contains(slot) {
+        return Err(unclear(format!("{way}, but {} does not own it", source.address)));
+    }
+    if !taker.myself.is_primary() || from == to {
+        return Err(unclear(format!("{way}, but {} cannot take it", destination.address)));
+    }
+    Ok((source, destination))
+}
+
+fn answering(view: &ClusterView, id: NodeId) -> Option<(NodeRef, &NodeView)> {
+    let node = view.node(id)?;
+    Some((NodeRef { id, address: node.address.clone() }, node.view()?))
+}

@@ -1,0 +1,10 @@
+//! Plans that move slots or change roles, run by a model of a cluster.
+
+mod failover;
+mod moving_not_yet;
+mod open_moves;
+mod rebalance;
+mod repurpose;
+mod reshard;
+mod scale;
+mod shapes;
