@@ -113,6 +113,15 @@ fn primaries_are_promoted_where_none_is_yet_and_their_replicas_are_elsewhere() {
 }
 
 #[test]
+fn replicas_are_exchanged_where_one_would_stand_beside_its_primary() {
+    // In their order the third would follow the first, which leaves the fourth to the second, on its own host.
+    let nodes = [("10.0.0.3:7000", "0-16383"), ("10.0.0.1:7000", ""), ("10.0.0.2:7000", ""), ("10.0.0.1:7001", "")];
+    let model = Model::new(nodes.iter().map(|(address, slots)| Node::primary(address, slots)).collect());
+    let plan = plan(&model.view(), 2, None).unwrap();
+    assert_eq!(plan.placement.unwrap().replicas_on_host_of_primary.here, 0);
+}
+
+#[test]
 fn empty_primaries_are_used_before_replicas_are_promoted() {
     let mut nodes = hand::six_nodes().to_vec();
     nodes.push(Node::primary("10.0.0.7:7000", ""));
