@@ -195,6 +195,22 @@ fn an_interrupted_move_is_finished_first_and_its_slots_stay() {
 }
 
 #[test]
+fn only_slots_that_were_on_their_way_to_a_primary_that_goes_move_twice() {
+    let mut model = six();
+    let mut view = model.view();
+    open(&mut view, "0-9", 0, 2, (true, true));
+    // The third has most slots once it has these, so the first or the second goes.
+    open(&mut view, "5461-5470", 1, 0, (true, true));
+    let plan = plan(&view, 1, None).unwrap();
+    model.run(&plan);
+    check_shape(&model, 1);
+    let twice: Vec<u16> = model.moved.iter().filter(|(_, times)| **times == 2).map(|(slot, _)| *slot).collect();
+    assert_eq!(twice, (5461..=5470).collect::<Vec<u16>>());
+    let expected = "slots 5461-5470 cannot stay where the interrupted move brings them";
+    assert!(plan.reasons.iter().any(|reason| reason == expected), "{:?}", plan.reasons);
+}
+
+#[test]
 fn a_replica_that_was_reset_and_not_met_again_is_met_and_used() {
     let mut model = one_with(2);
     let mut view = model.view();
