@@ -1,6 +1,7 @@
 //! A plan that moves slots, while it is being written: stage after stage.
 
 use crate::{
+    SlotSet,
     basis::Basis,
     findings::slot_list,
     plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
@@ -24,7 +25,7 @@ impl<'a> Draft<'a> {
             let reason = format!("{} knows no other node: it is met again first", alone.address);
             draft.stage([(Action::Meet { nodes: basis.nodes.clone() }, reason)]);
         }
-        draft.moves(&basis.interrupted, |_| "an interrupted move is finished first".to_owned());
+        draft.stage_of_moves(&basis.interrupted, |_| "an interrupted move is finished first".to_owned());
         for SlotMove { slots, from, to } in &basis.interrupted {
             let way = format!("from {} to {}", from.address, to.address);
             draft.reason(format!("the move of {} {way} was interrupted: it is finished first", slot_list(slots)));
@@ -42,8 +43,18 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Adds a stage of moves, after one that waits for those of its nodes that do not serve yet: they would refuse keys.
+    /// Adds a stage of moves.
     pub(crate) fn moves(&mut self, moves: &[SlotMove], reason: impl Fn(&SlotMove) -> String) {
+        let moved = moves.iter().fold(SlotSet::new(), |all, slot_move| all.union(&slot_move.slots));
+        let twice = moved.intersection(&self.basis.settled());
+        if !twice.is_empty() {
+            self.reason(format!("{} cannot stay where the interrupted move brings them", slot_list(&twice)));
+        }
+        self.stage_of_moves(moves, reason);
+    }
+
+    /// Adds a stage of moves, after one that waits for those of its nodes that do not serve yet: they would refuse keys.
+    fn stage_of_moves(&mut self, moves: &[SlotMove], reason: impl Fn(&SlotMove) -> String) {
         let ends: BTreeSet<&NodeRef> = moves.iter().flat_map(|slot_move| [&slot_move.from, &slot_move.to]).collect();
         let idle: Vec<NodeRef> =
             ends.into_iter().filter(|node| self.basis.not_serving.contains(&node.id)).cloned().collect();

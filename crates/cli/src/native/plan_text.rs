@@ -19,15 +19,10 @@ pub(crate) fn text(plan: &Plan) -> String {
     }
     for (number, steps) in plan.stages().enumerate() {
         if let Some(first) = steps.first() {
-            let _ = writeln!(text, "{:>3}  {:58} {}", number + 1, stage(&steps), first.reason);
-            for step in &steps {
-                if let Action::MoveSlots { slots, from, to, .. } = &step.action {
-                    let slots = units::count(slots.len(), "slot");
-                    let way =
-                        format!("{slots:>12}  {:width$} > {:width$}", from.address.to_string(), to.address.to_string());
-                    let _ = writeln!(text, "     {way:58} {}", step.reason);
-                }
-            }
+            let moves = moves_of(&steps, width);
+            let reason = if moves.is_empty() { &first.reason } else { "" };
+            let line = format!("{:>3}  {:58} {reason}", number + 1, stage(&steps));
+            let _ = write!(text, "{}\n{moves}", line.trim_end());
         }
     }
     text.push('\n');
@@ -64,6 +59,19 @@ fn stage(steps: &[&Step]) -> String {
         }
         other => format!("{other:?}"),
     }
+}
+
+/// The moves of a stage, a line for each.
+fn moves_of(steps: &[&Step], width: usize) -> String {
+    let mut text = String::new();
+    for step in steps {
+        if let Action::MoveSlots { slots, from, to, .. } = &step.action {
+            let slots = units::count(slots.len(), "slot");
+            let way = format!("{slots:>12}  {:width$} > {}", from.address.to_string(), to.address);
+            let _ = writeln!(text, "     {way:58} {}", step.reason);
+        }
+    }
+    text
 }
 
 /// How many slots move, and between how many nodes.

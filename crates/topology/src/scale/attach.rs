@@ -6,7 +6,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 /// What is to be small, most important first: nodes that follow another primary than before and must copy all data, replicas
 /// in their primary's zone, replicas on its host, pairs of replicas in one zone, pairs on one host.
-type Cost = [usize; 5];
+type Cost = [i64; 5];
 
 /// All nodes that are no primaries as replicas of these, evenly.
 ///
@@ -68,17 +68,13 @@ fn beside(parts: &Parts, primary: usize, replica: usize) -> (bool, bool) {
     (places.zone(primary) == places.zone(replica), places.host(primary) == places.host(replica))
 }
 
-fn cost(parts: &Parts, shard: &PlacedShard) -> Cost {
-    let mut cost = Cost::default();
-    let mut rest = shard.replicas.iter();
-    while let Some(&replica) = rest.next() {
-        let (zone, host) = beside(parts, shard.primary, replica);
-        let pairs = rest.clone().map(|other| beside(parts, *other, replica));
-        let (zones, hosts) =
-            pairs.fold((0, 0), |(zones, hosts), (zone, host)| (zones + usize::from(zone), hosts + usize::from(host)));
-        let moved = parts.primary(replica) != Some(shard.primary);
-        let more = [usize::from(moved), usize::from(zone), usize::from(host), zones, hosts];
-        cost = sum(cost, more);
+/// What a replica costs in a shard, if another one leaves that shard.
+fn cost(parts: &Parts, shard: &PlacedShard, replica: usize, leaves: usize) -> Cost {
+    let (zone, host) = beside(parts, shard.primary, replica);
+    let mut cost = [parts.primary(replica) != Some(shard.primary), zone, host, false, false].map(i64::from);
+    let others = shard.replicas.iter().filter(|other| **other != replica && **other != leaves);
+    for (zone, host) in others.map(|other| beside(parts, *other, replica)) {
+        cost = sum(cost, [false, false, false, zone, host].map(i64::from));
     }
     cost
 }
@@ -105,28 +101,19 @@ fn exchange(parts: &Parts, shards: &mut [PlacedShard]) {
 
 /// Makes the best exchange between two shards, if it is an improvement.
 fn exchange_two(parts: &Parts, one: &mut PlacedShard, other: &mut PlacedShard) -> bool {
-    let now = (cost(parts, one), cost(parts, other));
-    // Nothing stands beside anything: no exchange improves that.
-    if now.0.iter().chain(&now.1).all(|part| *part == 0) {
-        return false;
-    }
-    let mut best: Option<(Cost, PlacedShard, PlacedShard)> = None;
-    for (here, mine) in one.replicas.iter().enumerate() {
-        for (there, theirs) in other.replicas.iter().enumerate() {
-            let (mut first, mut second) = (one.clone(), other.clone());
-            first.replicas.splice(here..=here, [*theirs]);
-            second.replicas.splice(there..=there, [*mine]);
-            let then = sum(cost(parts, &first), cost(parts, &second));
-            if then < best.as_ref().map_or_else(|| sum(now.0, now.1), |(best, ..)| *best) {
-                best = Some((then, first, second));
+    let mut best = (Cost::default(), None);
+    for (here, &mine) in one.replicas.iter().enumerate() {
+        for (there, &theirs) in other.replicas.iter().enumerate() {
+            let now = sum(cost(parts, one, mine, mine), cost(parts, other, theirs, theirs));
+            let then = sum(cost(parts, one, theirs, mine), cost(parts, other, mine, theirs));
+            let gain = sum(then, now.map(|part| -part));
+            if gain < best.0 {
+                best = (gain, Some((here, mine, there, theirs)));
             }
         }
     }
-    match best {
-        Some((_, first, second)) => {
-            (*one, *other) = (first, second);
-            true
-        }
-        None => false,
-    }
+    let Some((here, mine, there, theirs)) = best.1 else { return false };
+    one.replicas.splice(here..=here, [theirs]);
+    other.replicas.splice(there..=there, [mine]);
+    true
 }

@@ -113,6 +113,15 @@ fn primaries_are_promoted_where_none_is_yet_and_their_replicas_are_elsewhere() {
 }
 
 #[test]
+fn replicas_are_exchanged_where_one_would_stand_beside_its_primary() {
+    // In their order the third would follow the first, which leaves the fourth to the second, on its own host.
+    let nodes = [("10.0.0.3:7000", "0-16383"), ("10.0.0.1:7000", ""), ("10.0.0.2:7000", ""), ("10.0.0.1:7001", "")];
+    let model = Model::new(nodes.iter().map(|(address, slots)| Node::primary(address, slots)).collect());
+    let plan = plan(&model.view(), 2, None).unwrap();
+    assert_eq!(plan.placement.unwrap().replicas_on_host_of_primary.here, 0);
+}
+
+#[test]
 fn empty_primaries_are_used_before_replicas_are_promoted() {
     let mut nodes = hand::six_nodes().to_vec();
     nodes.push(Node::primary("10.0.0.7:7000", ""));
@@ -183,6 +192,22 @@ fn an_interrupted_move_is_finished_first_and_its_slots_stay() {
     assert!(matches!(&plan.steps[0].action, Action::MoveSlots { slots, .. } if slots.to_string() == "0-9"));
     assert!(model.moved.values().all(|times| *times == 1));
     assert_eq!(in_order(plan.expected_after), model.shards());
+}
+
+#[test]
+fn only_slots_that_were_on_their_way_to_a_primary_that_goes_move_twice() {
+    let mut model = six();
+    let mut view = model.view();
+    open(&mut view, "0-9", 0, 2, (true, true));
+    // The third has most slots once it has these, so the first or the second goes.
+    open(&mut view, "5461-5470", 1, 0, (true, true));
+    let plan = plan(&view, 1, None).unwrap();
+    model.run(&plan);
+    check_shape(&model, 1);
+    let twice: Vec<u16> = model.moved.iter().filter(|(_, times)| **times == 2).map(|(slot, _)| *slot).collect();
+    assert_eq!(twice, (5461..=5470).collect::<Vec<u16>>());
+    let expected = "slots 5461-5470 cannot stay where the interrupted move brings them";
+    assert!(plan.reasons.iter().any(|reason| reason == expected), "{:?}", plan.reasons);
 }
 
 #[test]
