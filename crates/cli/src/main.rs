@@ -2,10 +2,12 @@
 
 mod connection;
 mod failure;
+mod moving;
 mod native;
 mod printer;
 mod prompt;
 mod reference;
+mod unfinished;
 
 use failure::{ExitStatus, Failure};
 use printer::Printer;

@@ -11,15 +11,20 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct Home(PathBuf);
 
+/// Where the program keeps what must outlive it: `$TRIBUNE_HOME`, else `$XDG_DATA_HOME/tribune`, else
+/// `~/.local/share/tribune`; none without any of these.
+pub fn data_directory() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+    variable("TRIBUNE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(Path::new(&variable("XDG_DATA_HOME")?).join("tribune")))
+        .or_else(|| Some(Path::new(&variable("HOME")?).join(".local/share/tribune")))
+}
+
 impl Home {
-    /// `$TRIBUNE_HOME`, else `$XDG_DATA_HOME/tribune`, else `~/.local/share/tribune`.
+    /// In the [`data_directory`].
     pub fn of_user() -> Result<Self, LocalError> {
-        let variable = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
-        let home = variable("TRIBUNE_HOME")
-            .map(PathBuf::from)
-            .or_else(|| Some(Path::new(&variable("XDG_DATA_HOME")?).join("tribune")))
-            .or_else(|| Some(Path::new(&variable("HOME")?).join(".local/share/tribune")))
-            .ok_or(LocalError::NoHome)?;
+        let home = data_directory().ok_or(LocalError::NoHome)?;
         let absolute = std::path::absolute(&home).map_err(|source| LocalError::Directory { path: home, source })?;
         Ok(Self(absolute.join("local")))
     }

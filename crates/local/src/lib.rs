@@ -17,7 +17,7 @@ mod supervise;
 pub use cluster::{Cluster, CommandLock};
 pub use engine::Engine;
 pub use error::LocalError;
-pub use home::Home;
+pub use home::{Home, data_directory};
 pub use member::{MemberState, MemberStatus};
 pub use ready::{Ready, wait_until_ready};
 pub use settings::Settings;

@@ -12,7 +12,7 @@ use futures_util::{TryFutureExt, future::join_all};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use topology::{
-    NodeAddr, NodeId,
+    NodeAddr, NodeId, SlotSet,
     plan::{Action, NodeRef, Plan, Step},
 };
 
@@ -53,6 +53,15 @@ pub enum Progress {
         to: NodeRef,
         /// What was moved.
         moved: Moved,
+    },
+    /// These slots have their new owner.
+    SlotsMoved {
+        /// Their owner before.
+        from: NodeRef,
+        /// Their owner.
+        to: NodeRef,
+        /// The slots.
+        slots: SlotSet,
     },
     /// The servers' own way to move slots has failed; `MIGRATE` goes on.
     FallsBack {

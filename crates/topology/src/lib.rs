@@ -20,6 +20,7 @@ pub mod open_moves;
 pub mod placement;
 pub mod plan;
 pub mod rebalance;
+pub mod remaining;
 mod reply;
 pub mod report;
 pub mod repurpose;

@@ -1,6 +1,6 @@
 //! A change as data: what will be done, in which order, and why.
 
-use crate::{NodeAddr, NodeId, SlotSet, placement::Quality};
+use crate::{ClusterView, NodeAddr, NodeId, SlotSet, basis::Basis, placement::Quality};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -232,6 +232,12 @@ impl Action {
     pub const fn waits(&self) -> bool {
         matches!(self, Self::AwaitAgreement { .. } | Self::AwaitService { .. } | Self::AwaitReplicas { .. })
     }
+}
+
+/// Whether slots of this cluster may be moved: all are served by nodes that answer and agree, and what is open is a move that
+/// can be finished.
+pub fn may_move(view: &ClusterView) -> bool {
+    Basis::of(view).is_ok()
 }
 
 /// How long the node that sends most in a stage takes, microseconds: a guess from what small keys took on common machines.

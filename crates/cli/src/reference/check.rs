@@ -15,18 +15,18 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
     let observation = session.load(terminal).await?;
     let nodes = load::loaded(&observation, terminal);
     blocks::info(&nodes, terminal);
-    let mut healthy = check(&nodes, terminal);
+    let mut healthy = check(&nodes, true, terminal);
     if session.invocation.has("--cluster-search-multiple-owners") {
         healthy &= search_multiple_owners(&observation, &nodes, terminal).await?;
     }
     Ok(if healthy { ExitStatus::Done } else { ExitStatus::NotDone })
 }
 
-/// The check without the info block; whether all is well.
-pub(crate) fn check(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
+/// The check without the info block, with or without the nodes; whether all is well.
+pub(crate) fn check(nodes: &[Loaded<'_>], blocks: bool, terminal: &mut Terminal<'_>) -> bool {
     let Some(first) = nodes.first() else { return false };
     terminal.say(Tone::Info, &format!(">>> Performing Cluster Check (using node {})\n", first.address.bare()));
-    for loaded in nodes {
+    for loaded in nodes.iter().filter(|_| blocks) {
         let replicas = blocks::replicas_of(loaded.entry().id, nodes);
         terminal.plain(&blocks::node(loaded, replicas));
     }

@@ -19,7 +19,7 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
     let parse = |text: &String| text.parse::<NodeAddr>().map_err(|_| Misuse::NotAnAddress(text.clone()));
     let addresses: Result<Vec<_>, _> = session.arguments.iter().map(parse).collect();
     let addresses = addresses.map_err(|misuse| misuse.stop(terminal))?;
-    let replicas = replicas(session).map_err(|misuse| misuse.stop(terminal))?;
+    let replicas = session.number("--cluster-replicas").map_err(|misuse| misuse.stop(terminal))?.unwrap_or(0);
     create::refuse_same_address(&addresses).map_err(|refusal| refuse(&refusal, terminal))?;
     let connector = session.connector()?;
     let answers: Result<Vec<Answer>, _> = ask_all(&connector, &addresses).await.into_iter().collect();
@@ -58,13 +58,7 @@ async fn final_check(
 ) -> Result<ExitStatus, Stop> {
     let observation = load::load(dialer, first, session.wording, terminal).await?;
     let nodes = load::loaded(&observation, terminal);
-    Ok(if check::check(&nodes, terminal) { ExitStatus::Done } else { ExitStatus::NotDone })
-}
-
-fn replicas(session: &Session) -> Result<usize, Misuse> {
-    const OPTION: &str = "--cluster-replicas";
-    let Some(value) = session.invocation.value(OPTION) else { return Ok(0) };
-    value.parse().map_err(|_| Misuse::NotANumber { option: OPTION, value: value.to_owned() })
+    Ok(if check::check(&nodes, true, terminal) { ExitStatus::Done } else { ExitStatus::NotDone })
 }
 
 fn refuse(refusal: &CreateRefusal, terminal: &mut Terminal<'_>) -> Stop {

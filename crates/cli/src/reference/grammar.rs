@@ -36,6 +36,11 @@ impl Invocation {
         self.options.get(name)?.last().map(String::as_str)
     }
 
+    /// All values given for an option, in their order.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.options.get(name).into_iter().flatten().map(String::as_str)
+    }
+
     /// Keeps an option with what it takes of the words behind it; returns the others.
     fn take_option<'a>(&mut self, word: &str, behind: &'a [String]) -> Result<&'a [String], Misuse> {
         let bad = || Misuse::BadOption(word.to_owned());

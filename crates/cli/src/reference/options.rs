@@ -50,6 +50,7 @@ const USED: &[(&str, Takes)] = &[
     ("--cert", Value),
     ("--key", Value),
     ("--insecure", Nothing),
+    ("--verbose", Nothing),
     ("--cluster-yes", Nothing),
     ("--cluster-replicas", Value),
     ("--cluster-search-multiple-owners", Nothing),
@@ -104,7 +105,6 @@ const UNUSED_FLAGS: &[&str] = &[
     "--scan",
     "--slave",
     "--stat",
-    "--verbose",
 ];
 
 /// The same, with a value, which is not looked at.

@@ -58,6 +58,12 @@ impl Session {
         self.invocation.has("--cluster-yes") || ["VALKEYCLI_CLUSTER_YES", "REDISCLI_CLUSTER_YES"].into_iter().any(said)
     }
 
+    /// The number given for an option.
+    pub(super) fn number<T: std::str::FromStr>(&self, option: &'static str) -> Result<Option<T>, Misuse> {
+        let Some(value) = self.invocation.value(option) else { return Ok(None) };
+        value.trim().parse().map(Some).map_err(|_| Misuse::NotANumber { option, value: value.to_owned() })
+    }
+
     /// Loads the cluster that the arguments name.
     pub(super) async fn load(&self, terminal: &mut Terminal<'_>) -> Result<Observation, Stop> {
         let entry = self.entry().map_err(|misuse| misuse.stop(terminal))?;

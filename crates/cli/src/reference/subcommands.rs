@@ -1,6 +1,6 @@
 //! What can follow `--cluster`.
 
-use super::{Session, Stop, Terminal, check, create, info, misuse::Misuse};
+use super::{Session, Stop, Terminal, check, create, info, misuse::Misuse, rebalance, reshard};
 use crate::failure::ExitStatus;
 use futures_util::future::LocalBoxFuture;
 
@@ -42,8 +42,18 @@ const SUBCOMMANDS: &[Subcommand] = &[
         run: Some(|session, terminal| Box::pin(info::run(session, terminal))),
     },
     later("fix", 1, None, "<host:port> or <host> <port>"),
-    later("reshard", 1, None, "<host:port> or <host> <port>"),
-    later("rebalance", 1, None, "<host:port> or <host> <port>"),
+    Subcommand {
+        name: "reshard",
+        arity: (1, None),
+        arguments: "<host:port> or <host> <port>",
+        run: Some(|session, terminal| Box::pin(reshard::run(session, terminal))),
+    },
+    Subcommand {
+        name: "rebalance",
+        arity: (1, None),
+        arguments: "<host:port> or <host> <port>",
+        run: Some(|session, terminal| Box::pin(rebalance::run(session, terminal))),
+    },
     later("add-node", 2, Some(2), "new_host:new_port existing_host:existing_port"),
     later("del-node", 2, Some(2), "host:port node_id"),
     later("call", 2, None, "host:port command arg arg .. arg"),

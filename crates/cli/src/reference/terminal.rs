@@ -63,11 +63,16 @@ impl<'a> Terminal<'a> {
             return Ok(true);
         }
         self.plain(&format!("{question} (type 'yes' to accept): "));
-        let Some(answer) = prompt::line() else {
-            self.plain("\n");
-            self.complain("*** Standard input has ended without an answer: nothing was done.\n");
-            return Err(Stop::Said(ExitStatus::NotDone));
-        };
-        Ok(answer.starts_with("yes"))
+        match prompt::line() {
+            Some(answer) => Ok(answer.starts_with("yes")),
+            None => Err(self.unanswered()),
+        }
+    }
+
+    /// Says that nobody has answered a question.
+    pub(crate) fn unanswered(&mut self) -> Stop {
+        self.plain("\n");
+        self.complain("*** Standard input has ended without an answer: nothing was done.\n");
+        Stop::Said(ExitStatus::NotDone)
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Transfer<'a> {
 pub(crate) enum Sent {
     /// So many keys have arrived.
     Keys(u64),
+    /// These slots have their new owner.
+    Closed(SlotSet),
     /// This large key is about to be sent: its bytes.
     Large(Key, u64),
 }

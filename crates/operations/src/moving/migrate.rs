@@ -10,16 +10,13 @@ use crate::{
     exchange::accepted_in,
     observe::ask,
     port::{Command, Key, NodeError, NodeLink, SlotState},
-    run::{Moved, RunError},
+    run::RunError,
 };
 use futures_util::{
     future::join_all,
     stream::{FuturesUnordered, StreamExt},
 };
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 use topology::{Reply, Slot, SlotSet, plan::NodeRef};
 
@@ -43,7 +40,6 @@ pub(crate) struct Shift<'a> {
     /// The other primaries.
     pub(crate) others: Vec<&'a dyn NodeLink>,
     pub(crate) stop: &'a CancellationToken,
-    pub(crate) moved: &'a Mutex<Moved>,
 }
 
 impl Shift<'_> {
@@ -170,8 +166,7 @@ impl Shift<'_> {
             Err(RunError::Node(_)) if self.has_let_go(slots).await => {}
             other => other?,
         }
-        self.moved.lock().unwrap_or_else(PoisonError::into_inner).slots += slots.len();
-        (self.transfer.tell)(Sent::Keys(0));
+        (self.transfer.tell)(Sent::Closed(slots.clone()));
         Ok(())
     }
 

@@ -69,7 +69,9 @@ impl Runner<'_> {
             match self.by_servers(&ends, from, to, dialect, stop).await? {
                 Ended::Done => {
                     let moved = Moved { slots: slots.len(), ..Moved::default() };
-                    (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved });
+                    let (from, to) = (from.clone(), to.clone());
+                    (self.progress)(Progress::SlotsMoved { from: from.clone(), to: to.clone(), slots: ends.owned });
+                    (self.progress)(Progress::Moving { from, to, moved });
                     return Ok(());
                 }
                 Ended::Stopped => return Err(RunError::Stopped),
@@ -156,19 +158,23 @@ impl Runner<'_> {
             None => None,
         };
         let tell = |sent: Sent| {
-            let keys = match sent {
+            let now = match sent {
                 Sent::Large(key, bytes) => return (self.progress)(Progress::LargeKey { key, bytes }),
-                Sent::Keys(keys) => keys,
-            };
-            let latency = probe.as_ref().and_then(Probe::latency);
-            if let Some(latency) = latency.filter(|_| keys > 0) {
-                locked(&governor).others_wait(latency);
-            }
-            let now = {
-                let mut moved = locked(moved);
-                moved.keys += keys;
-                moved.latency = latency;
-                *moved
+                Sent::Closed(slots) => {
+                    let mut now = locked(moved);
+                    now.slots += slots.len();
+                    (self.progress)(Progress::SlotsMoved { from: from.clone(), to: to.clone(), slots });
+                    *now
+                }
+                Sent::Keys(keys) => {
+                    let mut now = locked(moved);
+                    now.keys += keys;
+                    now.latency = probe.as_ref().and_then(Probe::latency);
+                    if let Some(latency) = now.latency {
+                        locked(&governor).others_wait(latency);
+                    }
+                    *now
+                }
             };
             (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved: now });
         };
@@ -191,7 +197,6 @@ impl Runner<'_> {
             destination: Told::over(ends.destination, &ends.there, moves.dialer.as_ref()).await?,
             others: self.other_primaries(from, to).await,
             stop,
-            moved,
         };
         shift.run(&ends.owned, &ends.open).await
     }
