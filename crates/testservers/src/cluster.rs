@@ -1,5 +1,9 @@
 //! How a cluster is entered.
 
+mod layout;
+
+pub(crate) use layout::Layout;
+
 use crate::{certificates::Certificates, servers::Servers};
 use redis::{
     Client, ClientTlsConfig, Connection, IntoConnectionInfo, RedisResult, TlsCertificates,
@@ -41,10 +45,6 @@ impl Cluster {
     pub fn tls(mut self, certificates: &Certificates) -> Self {
         self.tls = Some(certificates.clone());
         self
-    }
-
-    pub(crate) fn addresses(&self) -> &[String] {
-        &self.addresses
     }
 
     /// A connection to one node, `127.0.0.1:PORT`, with `timeout` for connecting and for every read and write.

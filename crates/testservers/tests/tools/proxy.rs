@@ -1,6 +1,6 @@
 //! The proxy delays exactly, breaks what it is told to, and clusters work through it.
 
-use crate::support::{DEADLINE, form, id, nodes};
+use crate::support::{DEADLINE, form, nodes, open_slot};
 use redis::{Commands, Connection, ConnectionLike, RedisError, RedisResult, cmd};
 use std::{
     io::{Read, Write},
@@ -170,8 +170,7 @@ fn clusters_of_every_engine_work_through_proxies_only() {
 
         let key = ["a", "b", "c", "d"].into_iter().find(|key| servers[0].call(&["SET", key, "1"]) == "OK").unwrap();
         let slot = servers[0].call(&["CLUSTER", "KEYSLOT", key]);
-        servers[1].call_ok(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(&servers[0])]);
-        servers[0].call_ok(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(&servers[1])]);
+        open_slot(&slot, &servers[0], &servers[1]);
         let before = proxies[1].bytes(Direction::ToServer);
         let to = proxies[1].port().to_string();
         servers[0].call_ok(&["MIGRATE", "127.0.0.1", &to, key, "0", "5000", "AUTH", "secret"]);

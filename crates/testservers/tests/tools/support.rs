@@ -59,3 +59,30 @@ fn ports(server: &Server) -> (String, String) {
     let (port, bus_port) = address.rsplit_once(':').unwrap().1.split_once('@').unwrap();
     (port.to_owned(), bus_port.to_owned())
 }
+
+/// Opens a slot from one server to another, as the first half of a move.
+pub(crate) fn open_slot(slot: &str, source: &Server, destination: &Server) {
+    destination.call_ok(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &id(source)]);
+    source.call_ok(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &id(destination)]);
+}
+
+/// Moves a slot with its keys, at the port that the destination announces.
+pub(crate) fn move_slot(slot: &str, source: &Server, destination: &Server, all: &[Server]) {
+    open_slot(slot, source, destination);
+    let (port, _) = ports(destination);
+    loop {
+        let keys = source.call_ok(&["CLUSTER", "GETKEYSINSLOT", slot, "10"]);
+        if keys.is_empty() {
+            break;
+        }
+        let mut words = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        words.extend(keys.lines());
+        source.call_ok(&words);
+    }
+    let owner = id(destination);
+    destination.call_ok(&["CLUSTER", "SETSLOT", slot, "NODE", &owner]);
+    source.call_ok(&["CLUSTER", "SETSLOT", slot, "NODE", &owner]);
+    for server in all {
+        server.call_ok(&["CLUSTER", "SETSLOT", slot, "NODE", &owner]);
+    }
+}
