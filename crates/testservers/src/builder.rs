@@ -3,7 +3,7 @@
 use crate::{
     certificates::{CertificateFiles, Certificates},
     engine::Engine,
-    ports::free_ports,
+    ports::{BUS_OFFSET, free_ports},
     server::{Launch, Server},
 };
 use std::path::Path;
@@ -93,6 +93,16 @@ impl Builder {
     pub fn config(mut self, key: &str, value: &str) -> Self {
         self.settings.push((key.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Announces another client port to clients and other nodes, and its own bus port. After [`tls`](Self::tls) and
+    /// [`port`](Self::port).
+    ///
+    /// `cluster-announce-port` also decides where replicas connect to. (`cluster-announce-client-port` would not.)
+    pub(crate) fn announce(self, port: u16) -> Self {
+        let bus_port = (self.port.unwrap_or_default() + BUS_OFFSET).to_string();
+        let key = if self.tls.is_some() { "cluster-announce-tls-port" } else { "cluster-announce-port" };
+        self.config(key, &port.to_string()).config("cluster-announce-bus-port", &bus_port)
     }
 
     /// Starts it and waits until it serves. Panics with the log's end where it does not within 20 seconds.

@@ -15,7 +15,7 @@ use std::{
 const CLIENT_PORTS: Range<u16> = 2000..12000;
 
 /// What servers add to their client port for the cluster bus.
-const BUS_OFFSET: u16 = 10000;
+pub(crate) const BUS_OFFSET: u16 = 10000;
 
 /// Free ports on 127.0.0.1, kept from all other test processes of this user until this is dropped.
 #[derive(Debug)]

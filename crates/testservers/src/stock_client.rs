@@ -1,9 +1,7 @@
 //! A stock cluster client, as an application uses it.
 
-use redis::{
-    Commands,
-    cluster::{ClusterClientBuilder, ClusterConnection},
-};
+use crate::cluster::Cluster;
+use redis::{Commands, cluster::ClusterConnection};
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,12 +15,14 @@ impl StockClient {
     /// Panics where the cluster cannot be entered.
     #[track_caller]
     pub fn connect(addresses: &[String], password: Option<&str>) -> Self {
-        let seeds: Vec<String> = addresses.iter().map(|address| format!("redis://{address}")).collect();
-        let mut builder = ClusterClientBuilder::new(seeds).connection_timeout(TIMEOUT).response_timeout(TIMEOUT);
-        if let Some(password) = password {
-            builder = builder.password(password);
-        }
-        match builder.build().and_then(|client| client.get_connection()) {
+        let cluster = Cluster::at(addresses);
+        Self::enter(&password.iter().fold(cluster, |cluster, password| cluster.password(password)))
+    }
+
+    /// As [`connect`](Self::connect), also with TLS.
+    #[track_caller]
+    pub fn enter(cluster: &Cluster) -> Self {
+        match cluster.enter(TIMEOUT) {
             Ok(connection) => Self(connection),
             Err(error) => panic!("the stock client cannot enter the cluster: {error}"),
         }

@@ -1,0 +1,105 @@
+//! How a cluster is entered.
+
+mod layout;
+
+pub(crate) use layout::Layout;
+
+use crate::{certificates::Certificates, servers::Servers};
+use redis::{
+    Client, ClientTlsConfig, Connection, IntoConnectionInfo, RedisResult, TlsCertificates,
+    cluster::{ClusterClientBuilder, ClusterConnection},
+};
+use std::{fs, time::Duration};
+
+/// A cluster that tests write to and read from: through any of these addresses, wherever its slots are by then.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    addresses: Vec<String>,
+    password: Option<String>,
+    tls: Option<Certificates>,
+}
+
+impl Cluster {
+    /// The cluster behind these addresses: `127.0.0.1:PORT`. Without a password and without TLS unless told otherwise.
+    pub fn at(addresses: &[String]) -> Self {
+        Self { addresses: addresses.to_vec(), password: None, tls: None }
+    }
+
+    /// The cluster that these servers are, with their password and TLS.
+    pub fn of(servers: &Servers) -> Self {
+        let how = servers.first().map(|server| &server.how);
+        let password = how.and_then(|how| how.password.clone());
+        let tls = how.and_then(|how| how.tls.as_ref()).map(|tls| tls.certificates.clone());
+        Self { addresses: servers.addresses(), password, tls }
+    }
+
+    /// The default user's password.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// TLS: servers have to be of this authority, and are shown the client's certificate.
+    #[must_use]
+    pub fn tls(mut self, certificates: &Certificates) -> Self {
+        self.tls = Some(certificates.clone());
+        self
+    }
+
+    /// A connection to one node, `127.0.0.1:PORT`, with `timeout` for connecting and for every read and write.
+    pub(crate) fn connect(&self, address: &str, database: u32, timeout: Duration) -> RedisResult<Connection> {
+        let info = self.url(address).into_connection_info()?;
+        let mut settings = info.redis_settings().clone().set_db(database.into());
+        if let Some(password) = &self.password {
+            settings = settings.set_password(password);
+        }
+        let info = info.set_redis_settings(settings);
+        let client = match self.certificates()? {
+            Some(certificates) => Client::build_with_tls(info, certificates)?,
+            None => Client::open(info)?,
+        };
+        let connection = client.get_connection_with_timeout(timeout)?;
+        connection.set_read_timeout(Some(timeout))?;
+        connection.set_write_timeout(Some(timeout))?;
+        Ok(connection)
+    }
+
+    /// A stock cluster client's connection.
+    pub(crate) fn enter(&self, timeout: Duration) -> RedisResult<ClusterConnection> {
+        let seeds: Vec<String> = self.addresses.iter().map(|address| self.url(address)).collect();
+        let mut builder = ClusterClientBuilder::new(seeds)
+            .connection_timeout(timeout)
+            .response_timeout(timeout)
+            // The crate's own waits of over a second would hide how long a cluster does not answer.
+            .min_retry_wait(5)
+            .max_retry_wait(50);
+        if let Some(password) = &self.password {
+            builder = builder.password(password);
+        }
+        if let Some(certificates) = self.certificates()? {
+            builder = builder.certs(certificates);
+        }
+        builder.build()?.get_connection()
+    }
+
+    fn url(&self, address: &str) -> String {
+        format!("{}://{address}", if self.tls.is_some() { "rediss" } else { "redis" })
+    }
+
+    fn certificates(&self) -> RedisResult<Option<TlsCertificates>> {
+        let Some(tls) = &self.tls else { return Ok(None) };
+        // An error is that it is there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = tls.client();
+        let client_tls =
+            ClientTlsConfig { client_cert: fs::read(client.certificate)?, client_key: fs::read(client.key)? };
+        Ok(Some(TlsCertificates { client_tls: Some(client_tls), root_cert: Some(fs::read(tls.ca())?) }))
+    }
+}
+
+impl From<&Servers> for Cluster {
+    fn from(servers: &Servers) -> Self {
+        Self::of(servers)
+    }
+}
