@@ -1,10 +1,20 @@
 //! The native words: `tribune create`, `check`, `info`, `status`, `local`.
 
+mod change;
 mod check;
 mod create;
+mod failover;
 mod info;
 mod local;
+mod move_args;
+mod named;
 mod plan_text;
+mod progress;
+mod rebalance;
+mod repurpose;
+mod reshard;
+mod resume;
+mod scale;
 #[cfg(test)]
 mod schema;
 mod status;
@@ -41,6 +51,18 @@ enum Command {
     Info(info::InfoArgs),
     /// Show a cluster on one screen, problems first
     Status(status::StatusArgs),
+    /// Move slots from some primaries to another
+    Reshard(reshard::ReshardArgs),
+    /// Give every primary its share of the slots
+    Rebalance(rebalance::RebalanceArgs),
+    /// Make another number of shards of the nodes that are there
+    Scale(scale::ScaleArgs),
+    /// Make a replica a primary of its own
+    Repurpose(repurpose::RepurposeArgs),
+    /// Make a replica the primary of its shard
+    Failover(failover::FailoverArgs),
+    /// Go on with a change that was interrupted
+    Resume(resume::ResumeArgs),
     /// Clusters of processes on this machine
     #[command(subcommand)]
     Local(local::LocalCommand),
@@ -69,6 +91,12 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Check(arguments) => block_on(check::run(&arguments, printer)),
         Command::Info(arguments) => block_on(info::run(&arguments, printer)),
         Command::Status(arguments) => block_on(status::run(&arguments, printer)),
+        Command::Reshard(arguments) => block_on(reshard::run(&arguments, printer)),
+        Command::Rebalance(arguments) => block_on(rebalance::run(&arguments, printer)),
+        Command::Scale(arguments) => block_on(scale::run(&arguments, printer)),
+        Command::Repurpose(arguments) => block_on(repurpose::run(&arguments, printer)),
+        Command::Failover(arguments) => block_on(failover::run(&arguments, printer)),
+        Command::Resume(arguments) => block_on(resume::run(&arguments, printer)),
         Command::Local(command) => local::run(&command, printer),
     };
     match outcome {
@@ -130,6 +158,11 @@ impl Target {
             [address, ..] => Ok(address.parse()?),
             [] => Err(Failure::new("no address was given").status(ExitStatus::WrongWords)),
         }
+    }
+
+    /// The node meant: this one, unless another is named.
+    pub(crate) fn node_or(&self, named: Option<&String>) -> Result<String, Failure> {
+        named.map_or_else(|| Ok(self.address()?.to_string()), |named| Ok(named.clone()))
     }
 
     pub(crate) fn connector(&self) -> Result<Connector, Failure> {

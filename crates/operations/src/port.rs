@@ -3,7 +3,7 @@
 mod command;
 mod error;
 
-pub use command::{Command, Failover, Key, Migration, NotEmpty, NothingToLose, OwnsNothing, SlotState};
+pub use command::{Command, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing, SlotState};
 pub use error::{NodeError, TlsTrouble, Trouble};
 
 use futures_util::future::BoxFuture;

@@ -1,6 +1,7 @@
 //! Running plans: stage by stage, each step's precondition read again just before it acts.
 
 mod moves;
+mod roles;
 mod steps;
 mod together;
 
@@ -206,12 +207,21 @@ impl<'a> Runner<'a> {
     }
 
     async fn act(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
+        if action.waits() {
+            return stop.run_until_cancelled(self.carry_out(action, stop)).await.unwrap_or(Err(RunError::Stopped));
+        }
+        self.carry_out(action, stop).await
+    }
+
+    async fn carry_out(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
         match action {
             Action::SetEpoch { node, epoch } => self.set_epoch(node, *epoch).await,
             Action::AddSlots { node, slots } => self.add_slots(node, slots).await,
             Action::Replicate { replica, primary } => self.replicate(replica, primary).await,
             Action::GiveUpSlots { node } => self.give_up_slots(node).await,
             Action::Reset { node } => self.reset(node).await,
+            Action::Detach { node, from } => self.detach(node, from).await,
+            Action::Failover { replica, primary, kind } => self.failover(replica, primary, *kind).await,
             Action::Forget { node, by } => self.forget(node, by).await,
             Action::MoveSlots { slots, from, to, dialect, .. } => {
                 self.move_slots(slots, from, to, *dialect, stop).await

@@ -1,6 +1,12 @@
 //! Open slots: which of them are a move that stopped half-way and can be finished.
 
-use crate::{ClusterView, NodeAddr, NodeId, NodeView, Slot, SlotSet, plan::NodeRef, rebalance::SlotMove};
+use crate::{
+    ClusterView, NodeAddr, NodeId, NodeView, Slot, SlotSet,
+    basis::{Basis, NotYet},
+    draft::Draft,
+    plan::{NodeRef, Plan},
+    rebalance::SlotMove,
+};
 use std::collections::BTreeMap;
 
 /// A slot that is open, and not by one move that could be finished.
@@ -34,6 +40,21 @@ pub fn interrupted(view: &ClusterView) -> Vec<SlotMove> {
         }
     }
     slots.into_iter().map(|((from, to), slots)| SlotMove { slots, from, to }).collect()
+}
+
+/// Plans to finish the moves that stopped half-way.
+///
+/// # Errors
+/// When the cluster does not allow it yet.
+pub fn plan(view: &ClusterView) -> Result<Plan, NotYet> {
+    let basis = Basis::of(view)?;
+    let mut draft = Draft::after(&basis);
+    if draft.last_stage() > 0 {
+        draft.await_agreement();
+    } else {
+        draft.reason("nothing to do: no move is interrupted".to_owned());
+    }
+    Ok(draft.finish("interrupted moves are finished".to_owned(), basis.shards.clone()))
 }
 
 /// The slots that are open in another way.

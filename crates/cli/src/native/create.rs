@@ -1,21 +1,23 @@
 //! `tribune create`: a cluster of empty nodes, and the way back.
 
-use super::{connector, plan_text, print_json, units};
+use super::{
+    change::{ChangeArgs, Closing, carry_out},
+    connector,
+};
 use crate::{
     connection::ConnectionArgs,
     failure::{ExitStatus, Failure},
-    printer::{GREEN, Printer},
-    prompt,
+    printer::Printer,
 };
 use clap::Args;
 use operations::{
     observe::{ask_all, new_nodes},
     port::{Dialer, NodeLink},
-    run::{Patience, Progress, Runner},
+    run::Patience,
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use topology::{
@@ -26,7 +28,6 @@ use topology::{
 
 /// Make a cluster of empty nodes.
 #[derive(Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that people type")]
 pub(crate) struct CreateArgs {
     /// The nodes: HOST:PORT, with @BUSPORT where the bus port is not PORT + 10000
     #[arg(required = true, value_name = "HOST:PORT")]
@@ -43,18 +44,8 @@ pub(crate) struct CreateArgs {
     /// Make nodes that an interrupted create left half-made as new again
     #[arg(long, conflicts_with_all = ["replicas", "shards", "zones"])]
     undo: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
-    /// Show the plan and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Write plan and outcome as JSON
-    #[arg(long)]
-    json: bool,
-    /// Seconds to wait for the nodes to agree, and again for the replicas to have their data [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = crate::connection::seconds)]
-    patience: Option<Duration>,
+    #[command(flatten)]
+    change: ChangeArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -64,29 +55,6 @@ fn zone(text: &str) -> Result<(Host, String), String> {
     // Any port makes an address of a host.
     let address = NodeAddr::from_parts(host, "1").map_err(|_| "no host before the =")?;
     Ok((address.host, zone.to_owned()))
-}
-
-/// What `create --json` writes.
-#[derive(serde::Serialize, schemars::JsonSchema)]
-pub(crate) struct CreateReport<'a> {
-    /// The plan.
-    plan: &'a Plan,
-    /// What became of it.
-    outcome: Outcome,
-    /// How long it all took.
-    seconds: f64,
-}
-
-/// What became of a plan.
-#[derive(Clone, Copy, serde::Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-enum Outcome {
-    /// Only shown.
-    Planned,
-    /// Carried out.
-    Done,
-    /// There was nothing to change.
-    NothingToDo,
 }
 
 pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
@@ -108,47 +76,30 @@ pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result
     let (nodes, links) = ask(&connector(&arguments.connection)?, &addresses, &arguments.zones).await?;
     let plan =
         if arguments.undo { create::plan_undo(&nodes)? } else { create::plan(&nodes, arguments.replicas, shards)? };
+    let change = &arguments.change;
     if !plan.changes_anything() {
-        if !arguments.dry_run {
+        if !change.dry_run {
             // An earlier attempt may have stopped while it waited.
-            carry_out(&plan, links, patience(arguments), printer)
-                .await
-                .map_err(|failure| explain(failure, arguments))?;
+            carry_out(&plan, links, change.patience(), printer).await.map_err(|failure| explain(failure, arguments))?;
         }
-        return nothing_to_do(arguments, &plan, printer);
-    }
-    if !arguments.json {
-        printer.out(&plan_text::text(&plan));
-    } else if !arguments.yes && !arguments.dry_run {
-        // Whoever is asked must have seen what about; standard output is for the report.
-        printer.note(&plan_text::text(&plan));
-    }
-    if arguments.dry_run {
-        report(arguments, &plan, Outcome::Planned, printer)?;
-        if !arguments.json {
-            printer.out("  Nothing has been changed: add --yes.\n");
-        }
-        return Ok(ExitStatus::Done);
+        let are = if arguments.undo { "are as new" } else { "already form this cluster" };
+        return change.nothing_to_do(&plan, &format!("nothing to do: these nodes {are}\n"), printer);
     }
     let question = if arguments.undo {
         "yes makes these nodes forget each other; they hold no keys."
     } else {
         "yes makes this cluster of these nodes."
     };
-    if !arguments.yes && !prompt::confirm(printer, question)? {
-        return Err(Failure::new("not confirmed; nothing was changed"));
+    if !change.agree(&plan, question, printer)? {
+        return Ok(ExitStatus::Done);
     }
     let outcome = if arguments.undo {
-        undo(&plan, links, &connector(&arguments.connection)?, &addresses, patience(arguments), printer).await
+        undo(&plan, links, &connector(&arguments.connection)?, &addresses, change.patience(), printer).await
     } else {
-        carry_out(&plan, links, patience(arguments), printer).await
+        carry_out(&plan, links, change.patience(), printer).await
     };
     outcome.map_err(|failure| explain(failure, arguments))?;
-    report(arguments, &plan, Outcome::Done, printer)?;
-    if !arguments.json {
-        printer.out(&closing(arguments, &plan, printer.elapsed()));
-    }
-    Ok(ExitStatus::Done)
+    change.done(&plan, &closing(arguments, &plan), printer)
 }
 
 /// Asks all nodes what they are; fails when one of them does not answer.
@@ -174,33 +125,6 @@ pub(crate) async fn ask(
         }
     }
     Ok((nodes, links))
-}
-
-/// Runs the plan and shows how it goes; Ctrl-C stops it between two commands.
-pub(crate) async fn carry_out(
-    plan: &Plan,
-    links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
-    patience: Patience,
-    printer: &mut Printer,
-) -> Result<(), Failure> {
-    let shared = Mutex::new((printer, String::new()));
-    let show = |progress: Progress| {
-        let Ok(mut shared) = shared.lock() else { return };
-        let (printer, step) = &mut *shared;
-        match progress {
-            Progress::Stage { stage, of, .. } => *step = format!("step {stage} of {of}"),
-            Progress::Waiting { missing } => printer.progress(&format!("{step}   {missing}")),
-            _ => {}
-        }
-    };
-    let runner = Runner::new(links, patience, &show);
-    tokio::select! {
-        outcome = runner.run(plan) => Ok(outcome?),
-        _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(format!("stopped: {} steps planned, some done; no key was touched", plan.steps.len()))
-                .status(ExitStatus::Stopped))
-        }
-    }
 }
 
 /// Makes nodes as new, and again until they stay so: who was told before to meet others may still do so within two turns of
@@ -230,11 +154,6 @@ async fn undo(
         .because("another program may be making a cluster of them"))
 }
 
-fn patience(arguments: &CreateArgs) -> Patience {
-    let patience = arguments.patience.unwrap_or(Duration::from_mins(1));
-    Patience { agreement: patience, service: patience }
-}
-
 /// Adds to a failure what goes on from there and what undoes it.
 fn explain(failure: Failure, arguments: &CreateArgs) -> Failure {
     if arguments.undo {
@@ -248,31 +167,11 @@ fn explain(failure: Failure, arguments: &CreateArgs) -> Failure {
     failure.advice(advice)
 }
 
-fn nothing_to_do(arguments: &CreateArgs, plan: &Plan, printer: &mut Printer) -> Result<ExitStatus, Failure> {
-    if arguments.json {
-        report(arguments, plan, Outcome::NothingToDo, printer)?;
-    } else if arguments.undo {
-        printer.out("nothing to do: these nodes are as new\n");
-    } else {
-        printer.out("nothing to do: these nodes already form this cluster\n");
-    }
-    Ok(ExitStatus::Done)
-}
-
-fn report(arguments: &CreateArgs, plan: &Plan, outcome: Outcome, printer: &mut Printer) -> Result<(), Failure> {
-    if !arguments.json {
-        return Ok(());
-    }
-    let seconds = printer.elapsed().as_secs_f64();
-    print_json(printer, &CreateReport { plan, outcome, seconds })
-}
-
-fn closing(arguments: &CreateArgs, plan: &Plan, elapsed: Duration) -> String {
-    let took = units::duration(elapsed);
+fn closing(arguments: &CreateArgs, plan: &Plan) -> Closing<'static> {
     if arguments.undo {
-        return format!("{GREEN}done{GREEN:#}: {}    {took}\n", plan.goal);
+        return Closing { word: "done", next: None };
     }
     let entry = plan.based_on.first().map_or_else(String::new, |node| node.address.to_string());
-    let again = arguments.connection.again();
-    format!("{GREEN}created{GREEN:#}: {}    {took}\n  do   tribune status {entry}{again}\n", plan.goal)
+    let next = format!("tribune status {entry}{}", arguments.connection.again());
+    Closing { word: "created", next: Some(next) }
 }

@@ -26,10 +26,30 @@ pub(crate) fn text(plan: &Plan) -> String {
         }
     }
     text.push('\n');
+    text.push_str(&cost(plan));
     for reason in &plan.reasons {
         let _ = writeln!(text, "  {reason}");
     }
     text
+}
+
+/// What the moves cost.
+fn cost(plan: &Plan) -> String {
+    let cost = &plan.cost;
+    if cost.slots_moved == 0 {
+        return String::new();
+    }
+    format!(
+        "  {}: {}, {}, about {} s\n",
+        if cost.slots_moved == 1 {
+            "1 slot moves".to_owned()
+        } else {
+            format!("{} slots move", units::grouped(cost.slots_moved as u64))
+        },
+        units::count(cost.keys_moved, "key"),
+        units::bytes(cost.bytes_moved),
+        cost.seconds,
+    )
 }
 
 /// What the steps of a stage do together.

@@ -2,7 +2,7 @@
 
 use super::{
     FailureReport,
-    create::CreateReport,
+    change::ChangeReport,
     local::status::{Listed, LocalReport},
 };
 use schemars::{Schema, schema_for};
@@ -16,7 +16,7 @@ fn schemas() -> [(&'static str, Schema); 7] {
     [
         ("check", schema_for!(CheckReport)),
         ("status", schema_for!(ClusterReport)),
-        ("create", schema_for!(CreateReport)),
+        ("change", schema_for!(ChangeReport)),
         ("local-status", schema_for!(LocalReport)),
         ("plan", schema_for!(Plan)),
         ("local-list", schema_for!(Vec<Listed>)),

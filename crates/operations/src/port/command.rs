@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 use topology::{
-    ClusterView, NodeId, Slot, SlotSet,
+    ClusterView, NodeId, NodeView, Slot, SlotSet,
     findings::count,
     membership::{MembershipRefusal, owns_nothing},
 };
@@ -98,6 +98,13 @@ pub enum Command {
     Forget(OwnsNothing),
     /// `CLUSTER RESET HARD`: forget the cluster and become as new, on a node without slots and keys.
     ResetHard(NothingToLose),
+    /// `CLUSTER RESET SOFT`: forget the cluster, drop the copy of another node's data, and become a primary without slots that
+    /// keeps its id.
+    ResetSoft(OnlyACopy),
+    /// `BGREWRITEAOF`: what is on disk becomes what is in memory.
+    RewriteLog,
+    /// `BGSAVE`: the same for the snapshot.
+    SaveSnapshot,
 }
 
 /// The name of a key: any bytes.
@@ -169,6 +176,8 @@ impl Command {
     pub fn takes(&self) -> Duration {
         match self {
             Self::Migrate(migration) => Duration::from_millis(migration.timeout.into()),
+            // All keys of the copy are freed before it answers.
+            Self::ResetSoft(_) => Duration::from_mins(1),
             // The servers wait for their replicas, 2 s unless told otherwise.
             Self::SetSlot(..) => Duration::from_secs(2),
             _ => Duration::ZERO,
@@ -186,6 +195,20 @@ impl NothingToLose {
             Some((&database, &keys)) => Err(NotEmpty { database, keys }),
             None => Ok(Self(())),
         }
+    }
+}
+
+/// Proof that a node is a replica: what it holds is a copy of what its primary holds, which says itself that it is a primary.
+///
+/// The proof is as fresh as the views it was made from: make it just before use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnlyACopy(());
+
+impl OnlyACopy {
+    /// The proof, from what both nodes say; none when they do not say so.
+    pub fn by(replica: &NodeView, primary: &NodeView) -> Option<Self> {
+        let follows = replica.myself.primary == Some(primary.myself.id) && replica.myself.slots.is_empty();
+        (follows && primary.myself.is_primary()).then_some(Self(()))
     }
 }
 

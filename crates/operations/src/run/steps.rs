@@ -42,17 +42,6 @@ impl Runner<'_> {
         command(link, Command::AddSlots(missing)).await
     }
 
-    pub(super) async fn replicate(&self, replica: &NodeRef, primary: &NodeRef) -> Result<(), RunError> {
-        let (link, view) = self.fresh(replica).await?;
-        if view.myself.primary == Some(primary.id) {
-            return Ok(());
-        }
-        if !view.myself.slots.is_empty() || view.server.keys() > 0 {
-            return Err(changed(replica, "it owns slots or holds keys now"));
-        }
-        command(link, Command::Replicate(primary.id)).await
-    }
-
     pub(super) async fn give_up_slots(&self, node: &NodeRef) -> Result<(), RunError> {
         let (link, view) = self.fresh(node).await?;
         let proof = NothingToLose::by(&view.server).map_err(|keys| changed(node, keys.to_string()))?;

@@ -3,7 +3,7 @@
 use super::{Name, address, connector, look_through, program};
 use crate::{
     failure::{ExitStatus, Failure},
-    native::{create, plan_text, units},
+    native::{change::carry_out, plan_text, units},
     printer::{GREEN, Printer},
     prompt,
 };
@@ -91,7 +91,7 @@ async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -
     let plan = plan_join(&view, &new, role)?;
     links.insert(id, answer.link);
     printer.out(&plan_text::text(&plan));
-    create::carry_out(&plan, links, PATIENCE, printer).await?;
+    carry_out(&plan, links, PATIENCE, printer).await?;
     printer.out(&format!("{GREEN}done{GREEN:#}: {}    {}\n", plan.goal, units::duration(printer.elapsed())));
     Ok(())
 }
@@ -101,7 +101,7 @@ async fn undo_add(cluster: &Cluster, port: u16, printer: &mut Printer) -> Result
     let plan = node_at(&view, port).and_then(|node| node.id).map(|id| plan_leave(&view, id)).transpose()?;
     cluster.take_out(port)?;
     if let Some(plan) = plan {
-        create::carry_out(&plan, links, PATIENCE, printer).await?;
+        carry_out(&plan, links, PATIENCE, printer).await?;
     }
     Ok(cluster.discard(port)?)
 }
@@ -134,7 +134,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
         cluster.take_out(port)?;
     }
     if let Some(plan) = &plan
-        && let Err(failure) = create::carry_out(plan, links, PATIENCE, printer).await
+        && let Err(failure) = carry_out(plan, links, PATIENCE, printer).await
     {
         let again = format!("{} local remove {port}{}", program(), arguments.name.again());
         return Err(failure.advice(format!("its server is stopped and its data kept; go on: {again}")));

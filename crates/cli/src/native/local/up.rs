@@ -3,7 +3,7 @@
 use super::{Name, again, connector, look_through, program, status};
 use crate::{
     failure::{ExitStatus, Failure},
-    native::{create, units},
+    native::{change::carry_out, units},
     printer::{GREEN, Printer},
 };
 use clap::Args;
@@ -179,7 +179,7 @@ async fn make(
     match plan(&nodes, replicas, Shards::Exactly(shards)) {
         Ok(plan) => {
             let patience = Patience { agreement: PATIENCE, service: PATIENCE };
-            create::carry_out(&plan, links, patience, printer).await?;
+            carry_out(&plan, links, patience, printer).await?;
         }
         // It was made, has been written to, and only its last word is missing.
         Err(_) if serves_all(&ports).await? => {}

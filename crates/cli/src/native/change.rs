@@ -1,0 +1,268 @@
+//! What all commands that change a cluster have in common: the plan is shown, asked about, carried out and reported.
+
+use super::{Target, plan_text, print_json, progress::Line, units};
+use crate::{
+    failure::{ExitStatus, Failure},
+    moving::{self, Interruption, MoveOptions, Shown},
+    printer::{GREEN, Printer},
+    prompt, unfinished,
+};
+use clap::Args;
+use operations::{
+    moving::Pace,
+    observe::{Observation, look},
+    port::NodeLink,
+    run::{Patience, Progress, Runner},
+    weigh::{WeighError, weigh},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use topology::{NodeId, plan::Plan};
+
+/// What yes means for a plan that moves slots.
+pub(crate) const MOVES: &str = "yes carries out this plan; no key is lost on the way.";
+
+/// How a change is made.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ChangeArgs {
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write plan and outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Seconds to wait for the nodes to agree, and again for the replicas to have their data [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = crate::connection::seconds)]
+    patience: Option<Duration>,
+}
+
+/// What a command that changes a cluster writes with `--json`.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(crate) struct ChangeReport<'a> {
+    /// The plan.
+    plan: &'a Plan,
+    /// What became of it.
+    outcome: Outcome,
+    /// How long it all took.
+    seconds: f64,
+}
+
+/// What became of a plan.
+#[derive(Clone, Copy, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    /// Only shown.
+    Planned,
+    /// Carried out.
+    Done,
+    /// There was nothing to change.
+    NothingToDo,
+}
+
+impl ChangeArgs {
+    /// How long to wait for what the servers do on their own.
+    pub(crate) fn patience(&self) -> Patience {
+        let patience = self.patience.unwrap_or(Duration::from_mins(1));
+        Patience { agreement: patience, service: patience }
+    }
+
+    /// The options of a change that moves no slots.
+    pub(crate) fn without_moves(&self) -> MoveOptions {
+        MoveOptions { dialect: None, pace: Pace::default(), replace: false, patience: self.patience() }
+    }
+
+    /// Shows the plan and asks about it. Whether it is to be carried out: a dry run is reported and ends here.
+    ///
+    /// # Errors
+    /// When the answer is no, or nobody can be asked.
+    pub(crate) fn agree(&self, plan: &Plan, question: &str, printer: &mut Printer) -> Result<bool, Failure> {
+        if !self.json {
+            printer.out(&plan_text::text(plan));
+        } else if !self.yes && !self.dry_run {
+            // Whoever is asked must have seen what about; standard output is for the report.
+            printer.note(&plan_text::text(plan));
+        }
+        if self.dry_run {
+            self.report(plan, Outcome::Planned, "  Nothing has been changed: add --yes.\n", printer)?;
+            return Ok(false);
+        }
+        if !self.yes && !prompt::confirm(printer, question)? {
+            return Err(Failure::new("not confirmed; nothing was changed"));
+        }
+        Ok(true)
+    }
+
+    /// Reports that the plan was carried out: `closing` and how long it took.
+    pub(crate) fn done(
+        &self,
+        plan: &Plan,
+        closing: &Closing<'_>,
+        printer: &mut Printer,
+    ) -> Result<ExitStatus, Failure> {
+        let Closing { word, next } = closing;
+        let took = units::duration(printer.elapsed());
+        let next = next.as_ref().map_or_else(String::new, |next| format!("  do   {next}\n"));
+        let text = format!("{GREEN}{word}{GREEN:#}: {}    {took}\n{next}", plan.goal);
+        self.report(plan, Outcome::Done, &text, printer)
+    }
+
+    /// Reports that there was nothing to change, with this line.
+    pub(crate) fn nothing_to_do(&self, plan: &Plan, line: &str, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+        self.report(plan, Outcome::NothingToDo, line, printer)
+    }
+
+    fn report(&self, plan: &Plan, outcome: Outcome, text: &str, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+        if self.json {
+            let seconds = printer.elapsed().as_secs_f64();
+            print_json(printer, &ChangeReport { plan, outcome, seconds })?;
+        } else {
+            printer.out(text);
+        }
+        Ok(ExitStatus::Done)
+    }
+}
+
+/// A change of a cluster, from its plan to its report.
+pub(crate) struct Change<'a> {
+    /// The command and what identifies it, so that it is known again when it was interrupted.
+    pub(crate) request: String,
+    /// The cluster.
+    pub(crate) target: &'a Target,
+    pub(crate) way: &'a ChangeArgs,
+    /// What yes does and what it cannot undo.
+    pub(crate) question: &'a str,
+    /// How slots are moved, where any are.
+    pub(crate) options: MoveOptions,
+}
+
+impl Change<'_> {
+    /// Looks at the cluster.
+    pub(crate) async fn look(target: &Target) -> Result<Observation, Failure> {
+        Ok(look(&target.connector()?, &[target.address()?]).await?)
+    }
+
+    /// Shows the plan, asks, carries it out and reports. What an interrupted run of the same request has left to do comes in
+    /// place of the plan.
+    pub(crate) async fn make(
+        &self,
+        plan: Plan,
+        observation: Observation,
+        printer: &mut Printer,
+    ) -> Result<ExitStatus, Failure> {
+        let mut plan = match unfinished::rest_of(&self.request, &observation.view)? {
+            Some(rest) => {
+                printer.note("this goes on where an earlier run was interrupted\n");
+                rest
+            }
+            None => plan,
+        };
+        weigh(&observation, &mut plan, self.options.dialect).await?;
+        if !plan.changes_anything() {
+            let reason = plan.reasons.first().map_or("nothing to do", String::as_str);
+            return self.way.nothing_to_do(&plan, &format!("{reason}\n"), printer);
+        }
+        if !self.way.agree(&plan, self.question, printer)? {
+            return Ok(ExitStatus::Done);
+        }
+        let connector = self.target.connector()?;
+        let line = Mutex::new(Line::new(printer, &plan, self.way.json));
+        let show = |shown: Shown| {
+            if let Ok(mut line) = line.lock() {
+                line.show(shown);
+            }
+        };
+        let outcome = moving::carry_out(&self.request, &plan, observation, &connector, &self.options, &show).await;
+        let moved = line.into_inner().map_or(0, |line| line.slots());
+        match outcome {
+            Ok(()) => {
+                let address = self.target.address()?.bare();
+                let next = Some(format!("tribune status {address}{}", self.target.connection.again()));
+                self.way.done(&plan, &Closing { word: "done", next }, printer)
+            }
+            Err(interruption) => Err(self.interrupted(interruption, moved, &plan)),
+        }
+    }
+
+    /// What was reached, and what goes on from there.
+    fn interrupted(&self, interruption: Interruption, moved: usize, plan: &Plan) -> Failure {
+        let of = match plan.cost.slots_moved {
+            0 => "a part of the plan is done".to_owned(),
+            slots => format!("{moved} of {slots} slots moved"),
+        };
+        let again = self.target.address().map(|address| {
+            format!(
+                "the same command continues      or  tribune resume {}{}",
+                address.bare(),
+                self.target.connection.again()
+            )
+        });
+        let again = again.unwrap_or_default();
+        match interruption {
+            Interruption::Stopped => {
+                Failure::new(format!("stopped: {of}, no slot left open, nothing lost")).status(ExitStatus::Stopped)
+            }
+            Interruption::StoppedHard => {
+                Failure::new(format!("stopped: {of}, some may be open, nothing lost")).status(ExitStatus::Stopped)
+            }
+            Interruption::Failed(error) => {
+                let failure = Failure::from(error);
+                let advice = failure.advice.clone();
+                return match advice {
+                    Some(advice) => failure.because(of).advice(format!("{advice}\n       then {again}")),
+                    None => failure.because(of).advice(again),
+                };
+            }
+        }
+        .advice(again)
+    }
+}
+
+impl From<WeighError> for Failure {
+    fn from(error: WeighError) -> Self {
+        match error {
+            WeighError::Node(error) => error.into(),
+            other => Self::new(other.to_string()).advice("leave --dialect out, or: --dialect migrate"),
+        }
+    }
+}
+
+/// How the last lines tell that a plan was carried out.
+pub(crate) struct Closing<'a> {
+    /// The word that it begins with.
+    pub(crate) word: &'a str,
+    /// What can be typed next.
+    pub(crate) next: Option<String>,
+}
+
+/// Runs the plan and shows how it goes; Ctrl-C stops it between two commands.
+pub(crate) async fn carry_out(
+    plan: &Plan,
+    links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
+    patience: Patience,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
+    let shared = Mutex::new((printer, String::new()));
+    let show = |progress: Progress| {
+        let Ok(mut shared) = shared.lock() else { return };
+        let (printer, step) = &mut *shared;
+        match progress {
+            Progress::Stage { stage, of, .. } => *step = format!("step {stage} of {of}"),
+            Progress::Waiting { missing } => printer.progress(&format!("{step}   {missing}")),
+            _ => {}
+        }
+    };
+    let runner = Runner::new(links, patience, &show);
+    tokio::select! {
+        outcome = runner.run(plan) => Ok(outcome?),
+        _ = tokio::signal::ctrl_c() => {
+            Err(Failure::new(format!("stopped: {} steps planned, some done; no key was touched", plan.steps.len()))
+                .status(ExitStatus::Stopped))
+        }
+    }
+}

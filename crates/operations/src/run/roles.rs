@@ -1,0 +1,128 @@
+//! Steps that change what a node is: a replica, a primary.
+
+use super::{
+    RunError, Runner,
+    steps::{changed, command},
+};
+use crate::{
+    exchange::accepted,
+    port::{Command, Failover, NodeLink, OnlyACopy},
+};
+use futures_util::future::try_join;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+use topology::{
+    NodeView, Reply,
+    findings::count,
+    plan::{FailoverKind, NodeRef},
+};
+
+/// Time between two looks at a node that is about to change.
+const LOOK: Duration = Duration::from_millis(10);
+/// The servers give up a planned failover after 5 s (`cluster-manual-failover-timeout`), and forget an election sooner.
+const FAILOVER_TRIED: Duration = Duration::from_secs(6);
+
+impl Runner<'_> {
+    /// Lets a node follow a primary. One that owned slots until now may still be freeing their keys.
+    pub(super) async fn replicate(&self, replica: &NodeRef, primary: &NodeRef) -> Result<(), RunError> {
+        let begin = Instant::now();
+        loop {
+            let (link, view) = self.fresh(replica).await?;
+            if view.myself.primary == Some(primary.id) {
+                return Ok(());
+            }
+            if !view.myself.slots.is_empty() {
+                return Err(changed(replica, format!("it owns {}", count(view.myself.slots.len(), "slot"))));
+            }
+            if view.myself.is_replica() || view.server.keys() == 0 {
+                return command(link, Command::Replicate(primary.id)).await;
+            }
+            if begin.elapsed() >= self.patience.service {
+                let keys = count(view.server.keys(), "key");
+                return Err(changed(replica, format!("it holds {keys} of slots that it does not own")));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Lets a replica leave its primary: it keeps its id, drops its copy, and is introduced to all nodes again.
+    pub(super) async fn detach(&self, node: &NodeRef, from: &NodeRef) -> Result<(), RunError> {
+        let ((link, view), (_, primary)) = try_join(self.fresh(node), self.fresh(from)).await?;
+        if view.myself.is_replica() {
+            let proof = OnlyACopy::by(&view, &primary)
+                .ok_or_else(|| changed(node, format!("it does not follow {} any more", from.address)))?;
+            command(link, Command::ResetSoft(proof)).await?;
+            forget_on_disk(link).await?;
+        }
+        self.await_agreement(&self.all()).await
+    }
+
+    /// Makes a replica the primary, and again when the servers have given up meanwhile.
+    pub(super) async fn failover(
+        &self,
+        replica: &NodeRef,
+        primary: &NodeRef,
+        kind: FailoverKind,
+    ) -> Result<(), RunError> {
+        let begin = Instant::now();
+        let mut asked: Option<Instant> = None;
+        loop {
+            let (link, view) = self.fresh(replica).await?;
+            if view.myself.is_primary() {
+                return Ok(());
+            }
+            if view.myself.primary != Some(primary.id) {
+                return Err(changed(replica, format!("it does not follow {} any more", primary.address)));
+            }
+            if begin.elapsed() >= self.patience.service {
+                let missing = format!("{} is not the primary: {}", replica.address, linked(&view));
+                return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
+            }
+            if asked.is_none_or(|last| last.elapsed() >= FAILOVER_TRIED) {
+                asked = Some(Instant::now());
+                command(link, Command::Failover(word(kind))).await?;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// All nodes of the run.
+    fn all(&self) -> Vec<NodeRef> {
+        self.links.iter().map(|(id, link)| NodeRef { id: *id, address: link.address().clone() }).collect()
+    }
+}
+
+/// What a server loads when it starts again is not to be the copy that it has just dropped: as a primary it would claim the
+/// slots of these keys.
+async fn forget_on_disk(link: &dyn NodeLink) -> Result<(), RunError> {
+    let settings = vec![Command::ConfigGet("appendonly".to_owned()), Command::ConfigGet("save".to_owned())];
+    let replies = link.send(settings).await?;
+    let value = |at: usize| replies.get(at).and_then(Reply::as_list).and_then(|pair| pair.get(1)?.as_text());
+    let mut commands = Vec::new();
+    commands.extend(value(0).is_some_and(|value| value == "yes").then_some(Command::RewriteLog));
+    commands.extend(value(1).is_some_and(|value| !value.is_empty()).then_some(Command::SaveSnapshot));
+    // A save that is under way already is of what was there before: the next one is of what is there now.
+    let refused = accepted(link, commands).await;
+    if let Err(error) = refused
+        && !error.to_string().contains("progress")
+    {
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+const fn word(kind: FailoverKind) -> Failover {
+    match kind {
+        FailoverKind::Planned => Failover::Planned,
+        FailoverKind::Forced => Failover::Forced,
+        FailoverKind::Takeover => Failover::Takeover,
+    }
+}
+
+const fn linked(view: &NodeView) -> &'static str {
+    if let Some(false) = view.server.primary_link_up {
+        "its link to the primary is down"
+    } else {
+        "the servers have not elected it"
+    }
+}
