@@ -2,6 +2,7 @@
 
 mod moves;
 mod roles;
+mod service;
 mod steps;
 mod together;
 
@@ -207,13 +208,6 @@ impl<'a> Runner<'a> {
     }
 
     async fn act(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
-        if action.waits() {
-            return stop.run_until_cancelled(self.carry_out(action, stop)).await.unwrap_or(Err(RunError::Stopped));
-        }
-        self.carry_out(action, stop).await
-    }
-
-    async fn carry_out(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
         match action {
             Action::SetEpoch { node, epoch } => self.set_epoch(node, *epoch).await,
             Action::AddSlots { node, slots } => self.add_slots(node, slots).await,
@@ -227,9 +221,9 @@ impl<'a> Runner<'a> {
                 self.move_slots(slots, from, to, *dialect, stop).await
             }
             Action::Meet { nodes } => self.meet(nodes).await,
-            Action::AwaitAgreement { nodes } => self.await_agreement(nodes).await,
-            Action::AwaitService { nodes } => self.await_all(nodes, together::not_serving).await,
-            Action::AwaitReplicas { nodes } => self.await_all(nodes, together::not_linked).await,
+            Action::AwaitAgreement { nodes } => unless_stopped(stop, self.await_agreement(nodes)).await,
+            Action::AwaitService { nodes } => self.await_service(nodes, stop).await,
+            Action::AwaitReplicas { nodes } => unless_stopped(stop, self.await_all(nodes, together::not_linked)).await,
             other => Err(RunError::Changed {
                 address: self.any_address(),
                 change: format!("this version cannot run the step {other:?}"),
@@ -248,4 +242,12 @@ impl<'a> Runner<'a> {
         let first = self.links.values().next();
         first.map_or_else(|| NodeAddr::new(topology::Host::Name("nowhere".into()), 0), |link| link.address().clone())
     }
+}
+
+/// Waits for what the servers do on their own, unless the user stops that.
+async fn unless_stopped(
+    stop: &CancellationToken,
+    wait: impl Future<Output = Result<(), RunError>>,
+) -> Result<(), RunError> {
+    stop.run_until_cancelled(wait).await.unwrap_or(Err(RunError::Stopped))
 }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod create;
 mod interrupted;
+mod letting_in;
 mod local;
 mod local_faults;
 mod local_safety;

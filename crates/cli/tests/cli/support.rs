@@ -10,6 +10,9 @@ use testservers::{Process, Server, Servers, wait_until};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tribune");
 
+/// Where the program keeps what must outlive it.
+const HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/tribune-home");
+
 /// How a run ended and what it wrote.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -52,7 +55,7 @@ pub(crate) fn command(program: &Path) -> Command {
     {
         command.env_remove(variable);
     }
-    command.env("TERM", "dumb").stdin(Stdio::null());
+    command.env("TRIBUNE_HOME", HOME).env("TERM", "dumb").stdin(Stdio::null());
     command
 }
 
@@ -80,7 +83,12 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Run {
 /// Starts the program and lets it go on.
 pub(crate) fn start(words: &str) -> Process {
     Process::start(Path::new(PROGRAM), |command| {
-        command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(words.split_whitespace())
+            .env("TRIBUNE_HOME", HOME)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
     })
 }
 

@@ -150,7 +150,7 @@ impl Runner<'_> {
         try_join_all(send).await.map(drop)
     }
 
-    async fn look(&self, nodes: &[NodeRef]) -> Result<Look, RunError> {
+    pub(super) async fn look(&self, nodes: &[NodeRef]) -> Result<Look, RunError> {
         let ask = |node: &NodeRef| {
             let node = node.clone();
             async move {
