@@ -1,11 +1,13 @@
 //! Opening connections.
 
-use crate::{ConnectOptions, Family, OptionsError, link::Link, probe, tls::Tls, trouble};
+use crate::{ConnectOptions, Family, OptionsError, link::Link, probe, replication::Follower, tls::Tls, trouble};
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, select_ok},
 };
-use operations::port::{Dialer, NodeError, NodeLink, TlsTrouble, Trouble};
+use operations::port::{
+    Dialer, NodeError, NodeLink, ReplicationDialer, ReplicationLink, ReplicationOptions, TlsTrouble, Trouble,
+};
 use rustls::pki_types::ServerName;
 use std::{
     io,
@@ -14,6 +16,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
     time::{Instant, timeout_at},
 };
@@ -22,6 +25,19 @@ use topology::{Host, NodeAddr};
 
 /// A server that speaks TLS has begun to within this time, as a rule.
 const SILENT: Duration = Duration::from_millis(300);
+
+/// A stream to a server, in clear text or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A server that was reached.
+pub(crate) struct Connection {
+    pub(crate) stream: Box<dyn Stream>,
+    /// The address of the host that answered.
+    pub(crate) ip: IpAddr,
+    pub(crate) tls: bool,
+}
 
 /// Opens authenticated links to servers, all in the same way.
 #[derive(Clone)]
@@ -50,6 +66,12 @@ impl Connector {
     }
 
     async fn open(&self, address: &NodeAddr) -> Result<Link, Trouble> {
+        let Connection { stream, ip, tls } = self.reach(address).await?;
+        Link::open(address.clone(), ip, stream, tls, &self.options).await
+    }
+
+    /// Connects and agrees on TLS where that is asked for; nothing was said yet.
+    async fn reach(&self, address: &NodeAddr) -> Result<Connection, Trouble> {
         let deadline = Instant::now() + self.options.connect_timeout;
         let late = |_| Trouble::ConnectTimedOut(self.options.connect_timeout);
         let candidates = timeout_at(deadline, self.resolve(address)).await.map_err(late)??;
@@ -57,7 +79,7 @@ impl Connector {
         // Commands are small and come in batches already.
         stream.set_nodelay(true).map_err(|error| trouble::of_io(&error, ""))?;
         let Some(tls) = &self.tls else {
-            return Link::open(address.clone(), ip, stream, false, &self.options).await;
+            return Ok(Connection { stream: Box::new(stream), ip, tls: false });
         };
         let name = tls.server_name(&address.host).ok_or_else(|| {
             Trouble::Tls(TlsTrouble::Other(format!("{} cannot be the name of a certificate", address.host)))
@@ -72,7 +94,7 @@ impl Connector {
         // It took the connection: what did not come in time is its answer.
         let stream = outcome.map_err(|_| Trouble::ReadTimedOut(self.options.connect_timeout))?;
         match stream {
-            Ok(stream) => Link::open(address.clone(), ip, stream, true, &self.options).await,
+            Ok(stream) => Ok(Connection { stream: Box::new(stream), ip, tls: true }),
             Err(Trouble::Closed) if probe::speaks_plain(SocketAddr::new(ip, address.port)).await => {
                 Err(Trouble::Tls(TlsTrouble::ServerSpeaksPlain))
             }
@@ -127,6 +149,23 @@ impl Dialer for Connector {
         Box::pin(async move {
             let link = self.open(address).await.map_err(|trouble| NodeError::new(address.clone(), trouble))?;
             Ok(Arc::new(link) as Arc<dyn NodeLink>)
+        })
+    }
+}
+
+impl ReplicationDialer for Connector {
+    fn follow<'a>(
+        &'a self,
+        address: &'a NodeAddr,
+        options: ReplicationOptions,
+    ) -> BoxFuture<'a, Result<Box<dyn ReplicationLink>, NodeError>> {
+        Box::pin(async move {
+            let opened = async {
+                let connection = self.reach(address).await?;
+                Follower::open(address.clone(), connection, &self.options, options).await
+            };
+            let follower = opened.await.map_err(|trouble| NodeError::new(address.clone(), trouble))?;
+            Ok(Box::new(follower) as Box<dyn ReplicationLink>)
         })
     }
 }

@@ -7,6 +7,7 @@ mod connector;
 mod link;
 mod options;
 mod probe;
+mod replication;
 mod tls;
 mod trouble;
 mod uri;

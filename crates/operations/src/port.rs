@@ -2,9 +2,11 @@
 
 mod command;
 mod error;
+mod replication;
 
 pub use command::{Command, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing, SlotState};
 pub use error::{NodeError, TlsTrouble, Trouble};
+pub use replication::{Replicated, ReplicationDialer, ReplicationLink, ReplicationOptions};
 
 use futures_util::future::BoxFuture;
 use std::{net::IpAddr, sync::Arc};

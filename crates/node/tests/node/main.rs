@@ -9,6 +9,7 @@ mod listeners;
 mod options;
 mod passwords;
 mod protocols;
+mod replication;
 mod silence;
 mod states;
 mod support;

@@ -53,6 +53,9 @@ pub enum Trouble {
     /// The server is still reading its data from disk.
     #[error("is still loading its data from disk")]
     Loading,
+    /// The server is a replica that cannot pass on what it does not get itself.
+    #[error("is a replica without a link to its primary")]
+    NotInSync,
     /// The server runs without cluster mode.
     #[error("is not a cluster node: it runs without cluster-enabled yes")]
     NotACluster,
@@ -113,6 +116,7 @@ impl Trouble {
             "WRONGPASS" => Self::WrongPassword,
             "NOPERM" => Self::NotPermitted(line.to_owned()),
             "LOADING" => Self::Loading,
+            "NOMASTERLINK" => Self::NotInSync,
             "DENIED" => Self::ProtectedMode,
             "MOVED" | "ASK" => Self::Moved(line.to_owned()),
             _ if line.contains("cluster support disabled") => Self::NotACluster,
@@ -135,6 +139,7 @@ impl Trouble {
             }
             Self::ReadTimedOut(_) => "see whether the process is stopped or busy: its log, redis-cli SLOWLOG GET",
             Self::Unresolvable(_) => "check the spelling, or use the IP address",
+            Self::NotInSync => "wait until the replica is in sync, or take another node",
             Self::Loading => "wait until it has loaded, then repeat the command",
             Self::NotACluster => "set cluster-enabled yes in its configuration and restart it",
             Self::Tls(TlsTrouble::ServerSpeaksPlain) => "leave out --tls, or use the TLS port",
@@ -181,6 +186,7 @@ mod tests {
             ("WRONGPASS invalid username-password pair or user is disabled.", Trouble::WrongPassword),
             ("ERR invalid password", Trouble::WrongPassword),
             ("LOADING Redis is loading the dataset in memory", Trouble::Loading),
+            ("NOMASTERLINK Can't SYNC while not connected with my master", Trouble::NotInSync),
             ("ERR This instance has cluster support disabled", Trouble::NotACluster),
             ("MOVED 1 127.0.0.1:7000", Trouble::Moved("MOVED 1 127.0.0.1:7000".into())),
             ("ERR Unknown node x", Trouble::Refusal("ERR Unknown node x".into())),
