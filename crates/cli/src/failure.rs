@@ -102,6 +102,15 @@ impl From<RunError> for Failure {
                 ),
                 ..Self::new(what)
             },
+            RunError::NotConfigured(failures) => {
+                let mut failures = failures.iter();
+                let first = failures.next();
+                Self {
+                    more: failures.map(ToString::to_string).collect(),
+                    advice: first.and_then(|first| first.trouble.advice()).map(str::to_owned),
+                    ..Self::new(first.map_or(what, ToString::to_string))
+                }
+            }
             RunError::NotInTime { .. } => Self::new(what).advice("look at its log"),
             _ => Self::new(what),
         }

@@ -7,6 +7,7 @@ mod native;
 mod printer;
 mod prompt;
 mod reference;
+mod replies;
 mod unfinished;
 
 use failure::{ExitStatus, Failure};

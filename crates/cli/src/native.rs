@@ -1,5 +1,6 @@
 //! The native words: `tribune create`, `check`, `info`, `status`, `local`.
 
+mod call;
 mod change;
 mod check;
 mod create;
@@ -17,6 +18,7 @@ mod resume;
 mod scale;
 #[cfg(test)]
 mod schema;
+mod set_timeout;
 mod status;
 mod units;
 
@@ -63,6 +65,10 @@ enum Command {
     Failover(failover::FailoverArgs),
     /// Go on with a change that was interrupted
     Resume(resume::ResumeArgs),
+    /// Set the node timeout of every node
+    SetTimeout(set_timeout::SetTimeoutArgs),
+    /// Send a command to every node
+    Call(call::CallArgs),
     /// Clusters of processes on this machine
     #[command(subcommand)]
     Local(local::LocalCommand),
@@ -97,6 +103,8 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Repurpose(arguments) => block_on(repurpose::run(&arguments, printer)),
         Command::Failover(arguments) => block_on(failover::run(&arguments, printer)),
         Command::Resume(arguments) => block_on(resume::run(&arguments, printer)),
+        Command::SetTimeout(arguments) => block_on(set_timeout::run(&arguments, printer)),
+        Command::Call(arguments) => block_on(call::run(&arguments, printer)),
         Command::Local(command) => local::run(&command, printer),
     };
     match outcome {

@@ -51,8 +51,13 @@ impl Printer {
 
     /// Data, whole lines.
     pub(crate) fn out(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// Data that may be no text.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.clear();
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
         if let Err(error) = written {
             self.broken.get_or_insert(error);
         }

@@ -1,6 +1,7 @@
 //! The words, lines and exit codes of `redis-cli --cluster` and `valkey-cli --cluster`.
 
 mod blocks;
+mod call;
 mod check;
 mod create;
 mod grammar;
@@ -96,12 +97,13 @@ fn prepare(
     terminal: &mut Terminal<'_>,
 ) -> Result<(Session, &'static Subcommand), Misuse> {
     let (name, arguments) = invocation.command.clone().ok_or(Misuse::NoCommand)?;
-    let session = Session::new(invocation, arguments, wording)?;
+    let mut session = Session::new(invocation, arguments, wording)?;
     if session.shows_password() && !session.invocation.has("--no-auth-warning") {
         terminal.complain(
             "Warning: Using a password with '-a' or '-u' option on the command line interface may not be safe.\n",
         );
     }
+    session.take_input()?;
     let subcommand = subcommands::find(&name, session.arguments.len())?;
     Ok((session, subcommand))
 }

@@ -1,5 +1,6 @@
 //! Reads clusters and runs plans through ports; knows no client library and no platform.
 
+pub mod everywhere;
 mod exchange;
 pub mod moving;
 pub mod observe;

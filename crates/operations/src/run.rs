@@ -7,6 +7,7 @@ mod steps;
 mod together;
 
 use crate::{
+    everywhere::NotConfigured,
     moving::{MoveError, Moves},
     port::{Key, NodeError, NodeLink},
 };
@@ -117,6 +118,9 @@ pub enum RunError {
     /// Slots could not be moved.
     #[error(transparent)]
     Move(Box<MoveError>),
+    /// Some nodes did not take a setting.
+    #[error("{}", list(.0))]
+    NotConfigured(Vec<NotConfigured>),
     /// The user stopped it.
     #[error("stopped")]
     Stopped,
@@ -136,6 +140,10 @@ pub enum RunError {
         /// What is missing, in words.
         missing: String,
     },
+}
+
+fn list(failures: &[NotConfigured]) -> String {
+    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl From<MoveError> for RunError {
@@ -217,6 +225,7 @@ impl<'a> Runner<'a> {
             Action::Detach { node, from } => self.detach(node, from).await,
             Action::Failover { replica, primary, kind } => self.failover(replica, primary, *kind).await,
             Action::Forget { node, by } => self.forget(node, by).await,
+            Action::Configure { nodes, setting, value } => self.configure(nodes, setting, value).await,
             Action::MoveSlots { slots, from, to, dialect, .. } => {
                 self.move_slots(slots, from, to, *dialect, stop).await
             }

@@ -27,6 +27,7 @@ pub mod repurpose;
 pub mod reshard;
 pub mod scale;
 mod server_info;
+pub mod settings;
 mod shard_entry;
 mod slot;
 mod slot_set;

@@ -139,6 +139,15 @@ pub enum Action {
         /// With whose consent.
         kind: FailoverKind,
     },
+    /// Give nodes a setting, now and in their files (`CONFIG SET`, `CONFIG REWRITE`).
+    Configure {
+        /// The nodes.
+        nodes: Vec<NodeRef>,
+        /// The name of the setting.
+        setting: String,
+        /// Its value.
+        value: String,
+    },
     /// Let all these nodes forget one that owns nothing any more.
     Forget {
         /// The node to forget.

@@ -70,6 +70,9 @@ fn stage(steps: &[&Step]) -> String {
         Action::GiveUpSlots { .. } => format!("take the slots of {}", units::count(steps.len(), "empty node")),
         Action::Reset { .. } => format!("make {} forget the cluster", units::count(steps.len(), "empty node")),
         Action::Forget { node, by } => format!("let {} forget {}", units::count(by.len(), "node"), node.address),
+        Action::Configure { nodes, setting, value } => {
+            format!("set {setting} to {value} on {}", units::count(nodes.len(), "node"))
+        }
         Action::Detach { .. } if steps.len() == 1 => "let 1 replica leave its primary".to_owned(),
         Action::Detach { .. } => {
             format!("let {} leave their primary", units::count(steps.len(), "replica"))

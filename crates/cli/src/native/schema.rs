@@ -2,6 +2,7 @@
 
 use super::{
     FailureReport,
+    call::CallReport,
     change::ChangeReport,
     local::status::{Listed, LocalReport},
 };
@@ -12,11 +13,12 @@ use topology::{
     report::{CheckReport, ClusterReport},
 };
 
-fn schemas() -> [(&'static str, Schema); 7] {
+fn schemas() -> [(&'static str, Schema); 8] {
     [
         ("check", schema_for!(CheckReport)),
         ("status", schema_for!(ClusterReport)),
         ("change", schema_for!(ChangeReport)),
+        ("call", schema_for!(CallReport)),
         ("local-status", schema_for!(LocalReport)),
         ("plan", schema_for!(Plan)),
         ("local-list", schema_for!(Vec<Listed>)),

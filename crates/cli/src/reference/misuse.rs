@@ -26,6 +26,12 @@ pub(crate) enum Misuse {
     NotAnEntry,
     /// An argument of `create` that is no `host:port`.
     NotAnAddress(String),
+    /// A node timeout below 100 ms, or one that is no number.
+    ShortTimeout,
+    /// `-X` with a tag that is none of the arguments.
+    NoSuchTag,
+    /// Standard input cannot be read, or is more than one argument can be.
+    UnreadableInput,
     /// A value that is no number.
     NotANumber { option: &'static str, value: String },
 }
@@ -59,6 +65,11 @@ impl Misuse {
                     .to_owned()
             }
             Self::NotAnAddress(text) => format!("Invalid address format: {}\n", without_secret(text)),
+            Self::ShortTimeout => "Setting a node timeout of less than 100 milliseconds is a bad idea.\n".to_owned(),
+            Self::NoSuchTag => "Using -X option but stdin tag not match.\n".to_owned(),
+            Self::UnreadableInput => {
+                "[ERR] Standard input cannot be read, or is more than the 512 MB that an argument can be\n".to_owned()
+            }
             Self::NotANumber { option, value } => {
                 format!("[ERR] Option '{option}' takes a number, not '{}'\n", without_secret(value))
             }

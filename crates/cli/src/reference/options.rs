@@ -51,6 +51,8 @@ const USED: &[(&str, Takes)] = &[
     ("--key", Value),
     ("--insecure", Nothing),
     ("--verbose", Nothing),
+    ("-x", Nothing),
+    ("-X", Value),
     ("--cluster-yes", Nothing),
     ("--cluster-replicas", Value),
     ("--cluster-search-multiple-owners", Nothing),
@@ -82,7 +84,6 @@ const UNUSED_FLAGS: &[&str] = &[
     "-3",
     "-c",
     "-e",
-    "-x",
     "--bigkeys",
     "--csv",
     "--hotkeys",
@@ -110,7 +111,6 @@ const UNUSED_FLAGS: &[&str] = &[
 /// The same, with a value, which is not looked at.
 const UNUSED_WITH_VALUE: &[&str] = &[
     "-D",
-    "-X",
     "-d",
     "-h",
     "-i",

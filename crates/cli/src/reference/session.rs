@@ -7,18 +7,25 @@ use crate::{
 };
 use node::{Connector, Family, Uri};
 use operations::observe::Observation;
-use std::time::Duration;
+use std::{
+    io::{self, Read as _},
+    time::Duration,
+};
 use topology::NodeAddr;
 
 /// What `-t 0`, no limit, comes to: nothing waits for ever.
 const NO_LIMIT: Duration = Duration::from_mins(2);
 /// The most that `-t` can say.
 const LONGEST: Duration = Duration::from_hours(24);
+/// The most that one argument can be for a server (`proto-max-bulk-len`), bytes.
+const LARGEST: u64 = 512 * 1024 * 1024;
 
 /// What was typed, ready to run.
 pub(crate) struct Session {
     pub(super) invocation: Invocation,
     pub(super) arguments: Vec<String>,
+    /// Which of the arguments standard input stands for (`-x`, `-X`), and its bytes: the argument has them as text.
+    input: Option<(usize, Vec<u8>)>,
     /// The tool whose name the program was called by; none for `tribune`: then the servers decide.
     pub(super) wording: Option<Wording>,
     /// How to reach the servers.
@@ -33,7 +40,40 @@ impl Session {
         wording: Option<Wording>,
     ) -> Result<Self, Misuse> {
         let connection = connection(&invocation)?;
-        Ok(Self { invocation, arguments, wording, connection })
+        Ok(Self { invocation, arguments, input: None, wording, connection })
+    }
+
+    /// Puts standard input where `-x` (the last argument) or `-X` (the argument that is this tag) say.
+    pub(super) fn take_input(&mut self) -> Result<(), Misuse> {
+        let at = match self.invocation.value("-X") {
+            Some(tag) => self.arguments.iter().position(|argument| argument == tag).ok_or(Misuse::NoSuchTag)?,
+            None if self.invocation.has("-x") => self.arguments.len(),
+            None => return Ok(()),
+        };
+        let mut bytes = Vec::new();
+        let read = io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes);
+        if read.is_err() || bytes.len() as u64 > LARGEST {
+            return Err(Misuse::UnreadableInput);
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        self.arguments.splice(at..(at + 1).min(self.arguments.len()), [text]);
+        self.input = Some((at, bytes));
+        Ok(())
+    }
+
+    /// The arguments, byte by byte.
+    pub(super) fn words(&self) -> Vec<Vec<u8>> {
+        let word = |(at, argument): (usize, &String)| match &self.input {
+            Some((input, bytes)) if *input == at => bytes.clone(),
+            _ => argument.clone().into_bytes(),
+        };
+        self.arguments.iter().enumerate().map(word).collect()
+    }
+
+    /// The argument at this place as `host:port`.
+    pub(super) fn address(&self, at: usize) -> Result<NodeAddr, Misuse> {
+        let argument = self.arguments.get(at).ok_or(Misuse::WrongArguments)?;
+        argument.parse().map_err(|_| Misuse::NotAnEntry)
     }
 
     /// Whether a password stands on the command line, where others on this machine can see it.
@@ -67,6 +107,12 @@ impl Session {
     /// Loads the cluster that the arguments name.
     pub(super) async fn load(&self, terminal: &mut Terminal<'_>) -> Result<Observation, Stop> {
         let entry = self.entry().map_err(|misuse| misuse.stop(terminal))?;
+        load::load(&self.connector()?, &entry, self.wording, terminal).await
+    }
+
+    /// Loads the cluster that the argument at this place names as `host:port`.
+    pub(super) async fn load_address(&self, at: usize, terminal: &mut Terminal<'_>) -> Result<Observation, Stop> {
+        let entry = self.address(at).map_err(|misuse| misuse.stop(terminal))?;
         load::load(&self.connector()?, &entry, self.wording, terminal).await
     }
 

@@ -1,6 +1,6 @@
 //! What can follow `--cluster`.
 
-use super::{Session, Stop, Terminal, check, create, info, misuse::Misuse, rebalance, reshard};
+use super::{Session, Stop, Terminal, call, check, create, info, misuse::Misuse, rebalance, reshard};
 use crate::failure::ExitStatus;
 use futures_util::future::LocalBoxFuture;
 
@@ -56,8 +56,18 @@ const SUBCOMMANDS: &[Subcommand] = &[
     },
     later("add-node", 2, Some(2), "new_host:new_port existing_host:existing_port"),
     later("del-node", 2, Some(2), "host:port node_id"),
-    later("call", 2, None, "host:port command arg arg .. arg"),
-    later("set-timeout", 2, Some(2), "host:port milliseconds"),
+    Subcommand {
+        name: "call",
+        arity: (2, None),
+        arguments: "host:port command arg arg .. arg",
+        run: Some(|session, terminal| Box::pin(call::call(session, terminal))),
+    },
+    Subcommand {
+        name: "set-timeout",
+        arity: (2, Some(2)),
+        arguments: "host:port milliseconds",
+        run: Some(|session, terminal| Box::pin(call::set_timeout(session, terminal))),
+    },
     later("import", 1, Some(1), "host:port"),
     later("backup", 2, Some(2), "host:port backup_directory"),
     Subcommand {

@@ -34,6 +34,11 @@ impl<'a> Terminal<'a> {
         self.printer.out(text);
     }
 
+    /// What may be no text.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.printer.bytes(bytes);
+    }
+
     /// Text in the colour of its tone; the line's end is inside the colour.
     pub(crate) fn say(&mut self, tone: Tone, text: &str) {
         let code = match tone {

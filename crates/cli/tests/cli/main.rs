@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod create;
+mod everywhere;
 mod interrupted;
 mod letting_in;
 mod local;

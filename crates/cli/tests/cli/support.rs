@@ -152,3 +152,9 @@ pub(crate) fn eventually_cluster(servers: &Servers, primaries: usize) {
     });
     assert_cluster(servers, primaries);
 }
+
+/// Runs the engine's own tool and the program with the same words and input.
+pub(crate) fn twins_of(engine: &testservers::Engine, words: &str, input: &str) -> (Run, Run) {
+    let run = |program: &Path| run_with_input(command(program).args(words.split_whitespace()), input);
+    (run(&engine.cli), run(Path::new(PROGRAM)))
+}

@@ -176,8 +176,8 @@ impl Command {
     pub fn takes(&self) -> Duration {
         match self {
             Self::Migrate(migration) => Duration::from_millis(migration.timeout.into()),
-            // All keys of the copy are freed before it answers.
-            Self::ResetSoft(_) => Duration::from_mins(1),
+            // All keys of a copy are freed before it answers; nobody knows what was typed.
+            Self::ResetSoft(_) | Self::Typed(_) => Duration::from_mins(1),
             // The servers wait for their replicas, 2 s unless told otherwise.
             Self::SetSlot(..) => Duration::from_secs(2),
             _ => Duration::ZERO,

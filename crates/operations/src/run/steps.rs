@@ -2,10 +2,12 @@
 
 use super::{RunError, Runner};
 use crate::{
+    everywhere::configure,
     exchange::accepted,
     observe::ask,
     port::{Command, NodeLink, NothingToLose},
 };
+use futures_util::future::try_join_all;
 use topology::{NodeView, SlotSet, findings::count, plan::NodeRef};
 
 impl Runner<'_> {
@@ -49,6 +51,13 @@ impl Runner<'_> {
             return Ok(());
         }
         command(link, Command::GiveUpSlots(proof)).await
+    }
+
+    pub(super) async fn configure(&self, nodes: &[NodeRef], setting: &str, value: &str) -> Result<(), RunError> {
+        try_join_all(nodes.iter().map(|node| self.fresh(node))).await?;
+        let outcomes = configure(&self.links, nodes, setting, value).await.into_iter();
+        let failures: Vec<_> = outcomes.filter_map(|(_, outcome)| outcome.err()).collect();
+        if failures.is_empty() { Ok(()) } else { Err(RunError::NotConfigured(failures)) }
     }
 
     pub(super) async fn reset(&self, node: &NodeRef) -> Result<(), RunError> {
