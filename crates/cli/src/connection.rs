@@ -9,7 +9,6 @@ use std::{path::PathBuf, time::Duration};
 /// How to reach the servers.
 #[derive(Args, Clone, Debug, Default)]
 #[expect(clippy::doc_markdown, reason = "the texts are shown on a terminal")]
-#[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
     /// User name for authentication
     #[arg(long, value_name = "NAME")]

@@ -1,6 +1,7 @@
-//! The native words: `tribune create`, `check`, `info`, `status`, `local`.
+//! The native words: `tribune COMMAND …`.
 
 mod call;
+mod apply;
 mod change;
 mod check;
 mod create;
@@ -9,9 +10,11 @@ mod info;
 mod local;
 mod move_args;
 mod named;
+mod plan_file;
 mod plan_text;
 mod progress;
 mod rebalance;
+mod reference_page;
 mod repurpose;
 mod reshard;
 mod resume;
@@ -19,7 +22,9 @@ mod scale;
 #[cfg(test)]
 mod schema;
 mod set_timeout;
+mod shell;
 mod status;
+mod table;
 mod units;
 
 use crate::{
@@ -28,7 +33,7 @@ use crate::{
     failure::{ExitStatus, Failure},
     printer::Printer,
 };
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use node::{Connector, Family};
 use topology::NodeAddr;
 
@@ -69,9 +74,15 @@ enum Command {
     SetTimeout(set_timeout::SetTimeoutArgs),
     /// Send a command to every node
     Call(call::CallArgs),
+    /// Carry out a plan that was saved
+    Apply(apply::ApplyArgs),
     /// Clusters of processes on this machine
     #[command(subcommand)]
     Local(local::LocalCommand),
+    /// Let a shell complete our words
+    Completions(shell::CompletionsArgs),
+    /// Write the manual pages
+    Man(shell::ManArgs),
 }
 
 /// The cluster that a command is about: any of its nodes.
@@ -87,8 +98,8 @@ pub(crate) struct Target {
 /// Runs a command in the native words.
 pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
     let wants_json = words.iter().any(|word| word == "--json");
-    let words = std::iter::once("tribune").chain(words.iter().map(String::as_str));
-    let words = match Words::try_parse_from(words) {
+    let words: Vec<&str> = std::iter::once("tribune").chain(words.iter().map(String::as_str)).collect();
+    let words = match parse(&words) {
         Ok(words) => words,
         Err(error) => return help_or_complaint(&error, printer),
     };
@@ -105,7 +116,10 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Resume(arguments) => block_on(resume::run(&arguments, printer)),
         Command::SetTimeout(arguments) => block_on(set_timeout::run(&arguments, printer)),
         Command::Call(arguments) => block_on(call::run(&arguments, printer)),
+        Command::Apply(arguments) => block_on(apply::run(&arguments, printer)),
         Command::Local(command) => local::run(&command, printer),
+        Command::Completions(arguments) => Ok(shell::completions(&arguments, whole_table(), printer)),
+        Command::Man(arguments) => shell::man(&arguments, whole_table(), printer),
     };
     match outcome {
         Ok(status) => match printer.unwritten() {
@@ -120,6 +134,20 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
             printer.failure(&failure)
         }
     }
+}
+
+/// All words that the program takes.
+fn whole_table() -> clap::Command {
+    table::whole(Words::command())
+}
+
+/// What was typed; `plan` in front of a command is the command with `--dry-run`.
+fn parse(words: &[&str]) -> Result<Words, clap::Error> {
+    let matches = whole_table().try_get_matches_from(words)?;
+    if matches.subcommand_name() == Some("plan") {
+        return Words::try_parse_from(table::as_dry_run(words));
+    }
+    Words::from_arg_matches(&matches)
 }
 
 /// What is written instead of a report when a command with `--json` fails.
@@ -194,10 +222,9 @@ pub(crate) fn print_json(printer: &mut Printer, report: &impl serde::Serialize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_table_of_words_is_consistent() {
-        Words::command().debug_assert();
+        whole_table().debug_assert();
     }
 }

@@ -19,8 +19,8 @@ pub(crate) struct Printer {
     /// Whether standard error is a terminal, so that a line there can be written over.
     live: bool,
     begin: Instant,
-    /// Whether a progress line stands on the terminal.
-    shown: bool,
+    /// The lengths of the lines of progress that stand on the terminal.
+    shown: Vec<usize>,
     /// Why standard output can no longer be written.
     broken: Option<io::Error>,
 }
@@ -32,9 +32,9 @@ impl Printer {
             out: Box::new(anstream::AutoStream::auto(io::stdout())),
             err: Box::new(anstream::AutoStream::auto(io::stderr())),
             width: terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)).max(40),
-            live: io::stderr().is_terminal(),
+            live: io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
             begin: Instant::now(),
-            shown: false,
+            shown: Vec::new(),
             broken: None,
         }
     }
@@ -76,20 +76,48 @@ impl Printer {
         let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
     }
 
-    /// Progress: one line that is written over, on a terminal only.
+    /// Progress: lines that are written over, on a terminal only. They are cut where the terminal ends.
     pub(crate) fn progress(&mut self, text: &str) {
         if !self.live || self.elapsed() < QUIET {
             return;
         }
-        let line: String = text.chars().take(self.width.saturating_sub(1)).collect();
-        let _ = write!(self.err, "\r\x1b[2K{line}").and_then(|()| self.err.flush());
-        self.shown = true;
+        let (width, height) = size();
+        let room = height.saturating_sub(1).max(1);
+        let cut = |line: &str| line.chars().take(width.saturating_sub(1)).collect::<String>();
+        let lines: Vec<String> = text.lines().take(room).map(cut).collect();
+        self.control(&format!("{}{}", self.back_over_shown(width), lines.join("\r\n")));
+        self.shown = lines.iter().map(|line| line.chars().count()).collect();
+    }
+
+    /// Columns of the terminal as it is now.
+    pub(crate) fn width_now(&self) -> usize {
+        if self.live { size().0 } else { self.width }
     }
 
     fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            let _ = write!(self.err, "\r\x1b[2K");
+        if !self.shown.is_empty() {
+            let back = self.back_over_shown(size().0);
+            self.control(&back);
+            self.shown.clear();
         }
+    }
+
+    /// What brings the cursor to where the progress begins and erases it: lines that were written when the terminal was wider
+    /// may take several rows by now.
+    fn back_over_shown(&self, width: usize) -> String {
+        let rows: usize = self.shown.iter().map(|length| length.div_ceil(width.max(1)).max(1)).sum();
+        match rows {
+            0 => String::new(),
+            1 => "\r\x1b[J".to_owned(),
+            rows => format!("\r\x1b[{}A\x1b[J", rows - 1),
+        }
+    }
+
+    /// Writes to the terminal as it is: a stream without colours would take out what moves the cursor, too.
+    #[expect(clippy::unused_self, reason = "who shows progress must have the printer")]
+    fn control(&self, text: &str) {
+        let mut terminal = io::stderr().lock();
+        let _ = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
     }
 
     /// A failure, as three parts; returns how the program ends.
@@ -111,6 +139,12 @@ impl Printer {
         self.note(&text);
         failure.status
     }
+}
+
+/// Columns and rows of the terminal that standard error is.
+fn size() -> (usize, usize) {
+    let size = terminal_size::terminal_size_of(io::stderr());
+    size.map_or((80, 24), |(width, height)| (usize::from(width.0).max(20), usize::from(height.0).max(2)))
 }
 
 /// The colour of what is wrong.

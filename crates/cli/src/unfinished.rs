@@ -52,13 +52,21 @@ pub(crate) fn of(view: &ClusterView) -> Option<(Unfinished, Record)> {
 /// # Errors
 /// When that run still goes on, in another process of this machine.
 pub(crate) fn rest_of(request: &str, view: &ClusterView) -> Result<Option<Plan>, Failure> {
-    let Some((run, _)) = of(view) else { return Ok(None) };
+    let Some((run, record)) = of(view) else { return Ok(None) };
     if run.is_running() {
         return Err(Failure::new(format!("process {} is changing this cluster", run.pid))
             .because(format!("it runs: {}", run.plan.goal))
             .advice("wait for it, or stop it: tribune cancel HOST:PORT"));
     }
-    Ok(if run.request == request { remaining(&run.plan, view) } else { None })
+    if run.request != request {
+        return Ok(None);
+    }
+    let rest = remaining(&run.plan, view);
+    if rest.as_ref().is_some_and(|rest| !rest.changes_anything()) {
+        // It was interrupted when all was done: whoever asks again after this time asks for more.
+        record.end();
+    }
+    Ok(rest)
 }
 
 impl Unfinished {

@@ -15,12 +15,13 @@ pub(crate) struct Draft<'a> {
     steps: Vec<Step>,
     stage: u32,
     reasons: Vec<String>,
+    fewest: bool,
 }
 
 impl<'a> Draft<'a> {
     /// Begins with what an interrupted run has left to do.
     pub(crate) fn after(basis: &'a Basis) -> Self {
-        let mut draft = Self { basis, steps: Vec::new(), stage: 0, reasons: Vec::new() };
+        let mut draft = Self { basis, steps: Vec::new(), stage: 0, reasons: Vec::new(), fewest: false };
         if let Some(alone) = basis.alone.first() {
             let reason = format!("{} knows no other node: it is met again first", alone.address);
             draft.stage([(Action::Meet { nodes: basis.nodes.clone() }, reason)]);
@@ -81,6 +82,11 @@ impl<'a> Draft<'a> {
         self.stage([(action, reason.to_owned())]);
     }
 
+    /// Notes that no fewer slots reach the same; with an interrupted move to finish first, that is not sure.
+    pub(crate) fn moves_the_fewest(&mut self) {
+        self.fewest = self.basis.interrupted.is_empty();
+    }
+
     /// Adds a reason of the plan as a whole.
     pub(crate) fn reason(&mut self, reason: String) {
         self.reasons.push(reason);
@@ -97,7 +103,8 @@ impl<'a> Draft<'a> {
             Action::MoveSlots { slots, .. } => slots.len(),
             _ => 0,
         });
-        let cost = Cost { slots_moved: moved.sum(), ..Cost::default() };
+        let slots_moved = moved.sum();
+        let cost = Cost { slots_moved, fewest: self.fewest && slots_moved > 0, ..Cost::default() };
         Plan {
             format: FORMAT,
             goal,

@@ -5,6 +5,7 @@
 
 mod address;
 mod basis;
+pub mod changed;
 pub mod choose_slots;
 mod cluster_info;
 mod cluster_view;

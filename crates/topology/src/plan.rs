@@ -198,6 +198,9 @@ pub struct PlannedShard {
 pub struct Cost {
     /// Slots that change their owner.
     pub slots_moved: usize,
+    /// Whether it is proved that no plan reaches the same with fewer.
+    #[serde(default)]
+    pub fewest: bool,
     /// Keys that are copied from node to node.
     pub keys_moved: u64,
     /// Memory that these keys use, bytes, estimated.
@@ -209,15 +212,16 @@ pub struct Cost {
 impl Plan {
     /// The stages in order, each with its steps.
     pub fn stages(&self) -> impl Iterator<Item = Vec<&Step>> {
-        let last = self.steps.iter().map(|step| step.stage).max().unwrap_or_default();
-        (1..=last)
-            .map(|stage| self.steps.iter().filter(|step| step.stage == stage).collect::<Vec<_>>())
-            .filter(|steps| !steps.is_empty())
+        let mut stages: BTreeMap<u32, Vec<&Step>> = BTreeMap::new();
+        for step in &self.steps {
+            stages.entry(step.stage).or_default().push(step);
+        }
+        stages.into_values()
     }
 
     /// Fills in what only the servers know of the moves: keys and bytes of these slots of a node, and in which way they move.
     pub fn weigh(&mut self, weight: impl Fn(NodeId, &SlotSet) -> (u64, u64), way: impl Fn(NodeId, NodeId) -> Dialect) {
-        self.cost = Cost::default();
+        self.cost = Cost { fewest: self.cost.fewest, ..Cost::default() };
         for step in &mut self.steps {
             if let Action::MoveSlots { slots, from, to, dialect, keys, bytes } = &mut step.action {
                 (*keys, *bytes) = weight(from.id, slots);
@@ -237,6 +241,24 @@ impl Plan {
 }
 
 impl Action {
+    /// The nodes that it names.
+    pub fn nodes_mut(&mut self) -> Vec<&mut NodeRef> {
+        match self {
+            Self::SetEpoch { node, .. }
+            | Self::AddSlots { node, .. }
+            | Self::GiveUpSlots { node }
+            | Self::Reset { node } => vec![node],
+            Self::Replicate { replica, primary } | Self::Failover { replica, primary, .. } => vec![replica, primary],
+            Self::MoveSlots { from, to, .. } => vec![from, to],
+            Self::Detach { node, from } => vec![node, from],
+            Self::Meet { nodes }
+            | Self::AwaitAgreement { nodes }
+            | Self::AwaitService { nodes }
+            | Self::AwaitReplicas { nodes } => nodes.iter_mut().collect(),
+            Self::Forget { node, by } => std::iter::once(node).chain(by).collect(),
+        }
+    }
+
     /// Whether it only waits for what the servers do on their own.
     pub const fn waits(&self) -> bool {
         matches!(self, Self::AwaitAgreement { .. } | Self::AwaitService { .. } | Self::AwaitReplicas { .. })

@@ -54,6 +54,7 @@ pub fn plan(view: &ClusterView, shards: usize, replicas: Option<usize>) -> Resul
     detach(&mut draft, &parts, &shape);
     let share = |slot_move: &SlotMove| words::reason_of_move(&parts, &shape, slot_move);
     draft.moves(&shape.moves, share);
+    draft.moves_the_fewest();
     attach(&mut draft, &parts, &shape);
     words::reasons(&mut draft, &parts, &shape);
     let goal = words::goal(&parts, &shape);

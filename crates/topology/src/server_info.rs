@@ -105,6 +105,8 @@ impl ServerInfo {
                 _ => info.databases.extend(parse_database(name, value)),
             }
         }
+        // Where a server's overhead exceeds what it uses, the difference that it tells runs over (Redis 7.0).
+        info.dataset_memory = info.dataset_memory.filter(|bytes| info.used_memory.is_none_or(|used| *bytes <= used));
         if let Some(version) = valkey_version {
             (info.engine, info.version) = (Engine::Valkey, version);
         }
@@ -142,6 +144,13 @@ mod tests {
         let info = ServerInfo::parse("# Keyspace\r\ndb0:keys=12,expires=0,avg_ttl=0\r\ndb3:keys=1,expires=1\r\n");
         assert_eq!(info.databases, [(0, 12), (3, 1)].into());
         assert_eq!(info.keys(), 13);
+    }
+
+    #[test]
+    fn a_difference_that_ran_over_is_no_amount_of_memory() {
+        let told = |dataset: &str| ServerInfo::parse(&format!("used_memory:1000\r\nused_memory_dataset:{dataset}\r\n"));
+        assert_eq!(told("18446744073709433200").dataset_memory, None);
+        assert_eq!(told("400").dataset_memory, Some(400));
     }
 
     proptest! {

@@ -1,6 +1,12 @@
 //! What all commands that change a cluster have in common: the plan is shown, asked about, carried out and reported.
 
-use super::{Target, plan_text, print_json, progress::Line, units};
+use super::{
+    Target, plan_file,
+    plan_text::{self, Look},
+    print_json,
+    progress::Board,
+    units,
+};
 use crate::{
     failure::{ExitStatus, Failure},
     moving::{self, Interruption, MoveOptions, Shown},
@@ -17,6 +23,7 @@ use operations::{
 };
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -32,8 +39,11 @@ pub(crate) struct ChangeArgs {
     #[arg(long)]
     pub(crate) yes: bool,
     /// Show the plan and change nothing
-    #[arg(long)]
+    #[arg(long, overrides_with = "dry_run")]
     pub(crate) dry_run: bool,
+    /// Save the plan as JSON and change nothing; tribune apply FILE carries it out
+    #[arg(long, value_name = "FILE", conflicts_with = "yes")]
+    out: Option<PathBuf>,
     /// Write plan and outcome as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -77,19 +87,29 @@ impl ChangeArgs {
         MoveOptions { dialect: None, pace: Pace::default(), replace: false, patience: self.patience() }
     }
 
-    /// Shows the plan and asks about it. Whether it is to be carried out: a dry run is reported and ends here.
+    /// Shows the plan, with what others may wait while keys move, and asks about it. Whether it is to be carried out: a dry run is reported and ends here.
     ///
     /// # Errors
     /// When the answer is no, or nobody can be asked.
-    pub(crate) fn agree(&self, plan: &Plan, question: &str, printer: &mut Printer) -> Result<bool, Failure> {
+    pub(crate) fn agree(
+        &self,
+        plan: &Plan,
+        question: &str,
+        budget: Option<Duration>,
+        printer: &mut Printer,
+    ) -> Result<bool, Failure> {
         if !self.json {
-            printer.out(&plan_text::text(plan));
-        } else if !self.yes && !self.dry_run {
+            printer.out(&plan_text::text(plan, Look::on(printer, budget)));
+        } else if !self.yes && !self.only_shows() {
             // Whoever is asked must have seen what about; standard output is for the report.
-            printer.note(&plan_text::text(plan));
+            printer.note(&plan_text::text(plan, Look::on(printer, budget)));
         }
-        if self.dry_run {
-            self.report(plan, Outcome::Planned, "  Nothing has been changed: add --yes.\n", printer)?;
+        if self.only_shows() {
+            let text = match &self.out {
+                None => "  Nothing has been changed: add --yes, or save it with --out plan.json.\n".to_owned(),
+                Some(file) => format!("  Nothing has been changed: tribune apply {} does it.\n", file.display()),
+            };
+            self.report(plan, Outcome::Planned, &text, printer)?;
             return Ok(false);
         }
         if !self.yes && !prompt::confirm(printer, question)? {
@@ -117,7 +137,15 @@ impl ChangeArgs {
         self.report(plan, Outcome::NothingToDo, line, printer)
     }
 
+    /// Whether the plan is only to be shown or saved.
+    pub(crate) const fn only_shows(&self) -> bool {
+        self.dry_run || self.out.is_some()
+    }
+
     fn report(&self, plan: &Plan, outcome: Outcome, text: &str, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+        if let Some(file) = &self.out {
+            plan_file::write(file, plan)?;
+        }
         if self.json {
             let seconds = printer.elapsed().as_secs_f64();
             print_json(printer, &ChangeReport { plan, outcome, seconds })?;
@@ -164,37 +192,40 @@ impl Change<'_> {
         };
         weigh(&observation, &mut plan, self.options.dialect).await?;
         if !plan.changes_anything() {
-            let reason = plan.reasons.first().map_or("nothing to do", String::as_str);
+            // The reasons of a plan with steps are about what these do.
+            let reason = plan.reasons.first().filter(|_| plan.steps.is_empty());
+            let reason = reason.map_or("nothing to do: all steps of the plan are done", String::as_str);
             return self.way.nothing_to_do(&plan, &format!("{reason}\n"), printer);
         }
-        if !self.way.agree(&plan, self.question, printer)? {
+        if !self.way.agree(&plan, self.question, self.options.pace.budget, printer)? {
             return Ok(ExitStatus::Done);
         }
         let connector = self.target.connector()?;
-        let line = Mutex::new(Line::new(printer, &plan, self.way.json));
+        let board = Mutex::new(Board::new(printer, &plan, self.way.json));
         let show = |shown: Shown| {
-            if let Ok(mut line) = line.lock() {
-                line.show(shown);
+            if let Ok(mut board) = board.lock() {
+                board.show(shown);
             }
         };
         let outcome = moving::carry_out(&self.request, &plan, observation, &connector, &self.options, &show).await;
-        let moved = line.into_inner().map_or(0, |line| line.slots());
+        let moved = board.into_inner().map_or(0, |board| board.slots());
         match outcome {
             Ok(()) => {
                 let address = self.target.address()?.bare();
                 let next = Some(format!("tribune status {address}{}", self.target.connection.again()));
                 self.way.done(&plan, &Closing { word: "done", next }, printer)
             }
-            Err(interruption) => Err(self.interrupted(interruption, moved, &plan)),
+            Err(interruption) => Err(self.interrupted(interruption, moved, &plan, printer.elapsed())),
         }
     }
 
     /// What was reached, and what goes on from there.
-    fn interrupted(&self, interruption: Interruption, moved: usize, plan: &Plan) -> Failure {
+    fn interrupted(&self, interruption: Interruption, moved: usize, plan: &Plan, took: Duration) -> Failure {
         let of = match plan.cost.slots_moved {
             0 => "a part of the plan is done".to_owned(),
-            slots => format!("{moved} of {slots} slots moved"),
+            slots => format!("{} of {} slots moved", units::grouped(moved as u64), units::grouped(slots as u64)),
         };
+        let took = units::duration(took);
         let again = self.target.address().map(|address| {
             format!(
                 "the same command continues      or  tribune resume {}{}",
@@ -204,11 +235,11 @@ impl Change<'_> {
         });
         let again = again.unwrap_or_default();
         match interruption {
-            Interruption::Stopped => {
-                Failure::new(format!("stopped: {of}, no slot left open, nothing lost")).status(ExitStatus::Stopped)
-            }
+            Interruption::Stopped => Failure::new(format!("stopped: {of}, no slot left open, nothing lost    {took}"))
+                .status(ExitStatus::Stopped),
             Interruption::StoppedHard => {
-                Failure::new(format!("stopped: {of}, some may be open, nothing lost")).status(ExitStatus::Stopped)
+                Failure::new(format!("stopped: {of}, some may be open, nothing lost    {took}"))
+                    .status(ExitStatus::Stopped)
             }
             Interruption::Failed(error) => {
                 let failure = Failure::from(error);

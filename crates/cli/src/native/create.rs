@@ -78,7 +78,7 @@ pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result
         if arguments.undo { create::plan_undo(&nodes)? } else { create::plan(&nodes, arguments.replicas, shards)? };
     let change = &arguments.change;
     if !plan.changes_anything() {
-        if !change.dry_run {
+        if !change.only_shows() {
             // An earlier attempt may have stopped while it waited.
             carry_out(&plan, links, change.patience(), printer).await.map_err(|failure| explain(failure, arguments))?;
         }
@@ -90,7 +90,7 @@ pub(crate) async fn run(arguments: &CreateArgs, printer: &mut Printer) -> Result
     } else {
         "yes makes this cluster of these nodes."
     };
-    if !change.agree(&plan, question, printer)? {
+    if !change.agree(&plan, question, None, printer)? {
         return Ok(ExitStatus::Done);
     }
     let outcome = if arguments.undo {

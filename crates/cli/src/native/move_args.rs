@@ -9,7 +9,6 @@ use topology::plan::Dialect;
 
 /// How slots are moved.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Moving slots")]
 pub(crate) struct MoveArgs {
     /// In which way [default: the best that both servers offer]
     #[arg(long, value_enum, value_name = "WAY")]

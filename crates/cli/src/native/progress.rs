@@ -1,34 +1,50 @@
-//! How far a run that moves slots has come: one line that is written over, or lines of JSON.
+//! How far a run that moves slots has come: a line for each pair of nodes, written over, or lines of JSON.
 
-use super::units;
+use super::{plan_text::Names, units};
 use crate::{moving::Shown, printer::Printer};
 use operations::run::{Moved, Progress};
 use serde::Serialize;
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
+use std::time::{Duration, Instant};
+use topology::{
+    NodeId,
+    plan::{Action, NodeRef, Plan},
 };
-use topology::{NodeId, plan::Plan};
 
-/// Time between two lines.
-const LINES: Duration = Duration::from_millis(100);
+/// Time between two pictures.
+const PICTURES: Duration = Duration::from_millis(100);
 /// Time between two lines of JSON.
 const JSON_LINES: Duration = Duration::from_millis(500);
+/// Pairs that are shown one by one.
+const SHOWN: usize = 8;
 
-/// The line that tells how far a run has come.
-pub(crate) struct Line<'a> {
+/// Tells how far a run has come.
+pub(crate) struct Board<'a> {
     printer: &'a mut Printer,
     json: bool,
     begin: Instant,
     last: Option<Instant>,
-    stage: String,
-    all_slots: usize,
-    all_keys: u64,
-    moves: BTreeMap<(NodeId, NodeId), Moved>,
+    names: Names,
+    /// Which stage is under way, and of how many.
+    stage: (u32, u32),
+    pairs: Vec<Pair>,
+}
+
+/// The move of slots from one node to another.
+struct Pair {
+    /// The stage that it belongs to, by its place among the stages, from 1.
+    stage: u32,
+    from: NodeId,
+    to: NodeId,
+    name: String,
+    slots: usize,
+    keys: u64,
+    moved: Moved,
+    /// When the first of it was heard.
+    begin: Option<Instant>,
 }
 
 /// What a line of JSON tells.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Report {
     slots_moved: usize,
     slots: usize,
@@ -42,29 +58,51 @@ struct Report {
     latency_ms: Option<f64>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> Board<'a> {
     pub(crate) fn new(printer: &'a mut Printer, plan: &Plan, json: bool) -> Self {
-        let (all_slots, all_keys) = (plan.cost.slots_moved, plan.cost.keys_moved);
-        let (begin, stage) = (Instant::now(), String::new());
-        Self { printer, json, begin, last: None, stage, all_slots, all_keys, moves: BTreeMap::new() }
+        let names = Names::of(plan);
+        let mut pairs = Vec::new();
+        for (steps, stage) in plan.stages().zip(1..) {
+            for step in steps {
+                if let Action::MoveSlots { slots, from, to, keys, .. } = &step.action {
+                    pairs.push(Pair {
+                        stage,
+                        from: from.id,
+                        to: to.id,
+                        name: names.pair(from, ">", to),
+                        slots: slots.len(),
+                        keys: *keys,
+                        moved: Moved::default(),
+                        begin: None,
+                    });
+                }
+            }
+        }
+        Self { printer, json, begin: Instant::now(), last: None, names, stage: (0, 0), pairs }
     }
 
     /// How many slots have arrived.
     pub(crate) fn slots(&self) -> usize {
-        self.moves.values().map(|moved| moved.slots).sum()
+        self.pairs.iter().map(|pair| pair.moved.slots).sum()
     }
 
     pub(crate) fn show(&mut self, shown: Shown) {
         match shown {
             Shown::Stopping => {
-                self.printer.note("finishing the batch in flight, then stopping (again to stop hard)\n");
+                self.printer.note("  finishing the batch in flight, then stopping (Ctrl-C again to stop hard)\n");
             }
-            Shown::Progress(Progress::Stage { stage, of, .. }) => self.stage = format!("step {stage} of {of}"),
-            Shown::Progress(Progress::Waiting { missing }) => {
-                self.printer.progress(&format!("{}   {missing}", self.stage));
+            Shown::Progress(Progress::Stage { stage, of, .. }) => {
+                self.stage = (stage, of);
+                self.last = None;
+                self.tell();
+            }
+            Shown::Progress(Progress::Waiting { missing }) if !self.json => {
+                let (stage, of) = self.stage;
+                let missing = self.names.shortened(&missing);
+                self.printer.progress(&format!("waiting {stage} of {of}   {missing}"));
             }
             Shown::Progress(Progress::Moving { from, to, moved }) => {
-                self.moves.insert((from.id, to.id), moved);
+                self.take(&from, &to, moved);
                 self.tell();
             }
             Shown::Progress(Progress::LargeKey { key, bytes }) => {
@@ -72,7 +110,7 @@ impl<'a> Line<'a> {
                 self.printer.note(&format!("moving a large key alone: {name}, {}\n", units::bytes(bytes)));
             }
             Shown::Progress(Progress::FallsBack { from, to, reason }) => {
-                let way = format!("{} > {}", from.address, to.address);
+                let way = self.names.pair(&from, ">", &to);
                 self.printer
                     .note(&format!("{way}: the servers could not move the slots themselves ({reason}); by MIGRATE\n"));
             }
@@ -80,40 +118,95 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn tell(&mut self) {
-        let period = if self.json { JSON_LINES } else { LINES };
-        if self.last.is_some_and(|last| last.elapsed() < period) {
-            return;
-        }
-        self.last = Some(Instant::now());
-        let report = self.report();
-        if self.json {
-            if let Ok(line) = serde_json::to_string(&report) {
-                self.printer.note(&format!("{line}\n"));
-            }
-        } else {
-            let line = format!("{}   {}", self.stage, text(&report));
-            self.printer.progress(&line);
+    fn take(&mut self, from: &NodeRef, to: &NodeRef, moved: Moved) {
+        let stage = self.stage.0;
+        let pair = self.pairs.iter_mut().find(|pair| (pair.stage, pair.from, pair.to) == (stage, from.id, to.id));
+        if let Some(pair) = pair {
+            pair.moved = moved;
+            pair.begin.get_or_insert_with(Instant::now);
         }
     }
 
-    fn report(&self) -> Report {
-        let seconds = self.begin.elapsed().as_secs_f64();
-        let (slots_moved, keys_moved) = (self.slots(), self.moves.values().map(|moved| moved.keys).sum::<u64>());
+    fn tell(&mut self) {
+        let period = if self.json { JSON_LINES } else { PICTURES };
+        if self.last.is_some_and(|last| last.elapsed() < period) || !self.pairs.iter().any(|pair| self.is_now(pair)) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        if self.json {
+            if let Ok(line) = serde_json::to_string(&self.report(self.pairs.iter(), self.begin.elapsed())) {
+                self.printer.note(&format!("{line}\n"));
+            }
+        } else {
+            let picture = self.picture(self.printer.width_now());
+            self.printer.progress(&picture);
+        }
+    }
+
+    fn is_now(&self, pair: &Pair) -> bool {
+        pair.stage == self.stage.0
+    }
+
+    /// The pairs of this stage, those under way first, and below them how many more there are.
+    fn picture(&self, width: usize) -> String {
+        let now: Vec<&Pair> = self.pairs.iter().filter(|pair| self.is_now(pair)).collect();
+        let whole = self.report(now.iter().copied(), self.begin_of_stage().elapsed());
+        let is_done = |pair: &&&Pair| pair.moved.slots >= pair.slots;
+        let (mut shown, done): (Vec<&Pair>, Vec<&Pair>) = if now.len() > SHOWN {
+            (now.iter().filter(|pair| !is_done(pair)).copied().collect(), now.iter().filter(is_done).copied().collect())
+        } else {
+            (now, Vec::new())
+        };
+        let hidden = shown.len().saturating_sub(SHOWN);
+        shown.truncate(SHOWN);
+        let head = format!("moving {} of {}  ", self.stage.0, self.stage.1);
+        let mut text = String::new();
+        for (at, pair) in shown.iter().enumerate() {
+            let report =
+                self.report(std::iter::once(*pair), pair.begin.map_or(Duration::ZERO, |begin| begin.elapsed()));
+            let tail = if at == 0 { latency_and_rest(&whole) } else { String::new() };
+            let head = if at == 0 { head.clone() } else { " ".repeat(head.len()) };
+            text.push_str(&line(&head, &pair.name, &report, &tail, width));
+            text.push('\n');
+        }
+        if hidden > 0 || !done.is_empty() {
+            let what =
+                format!("{} of {} slots", units::grouped(whole.slots_moved as u64), units::grouped(whole.slots as u64));
+            text.push_str(&format!("{:1$}{what}: {2} done, {hidden} more to come\n", "", head.len(), done.len()));
+        }
+        text
+    }
+
+    fn begin_of_stage(&self) -> Instant {
+        self.pairs.iter().filter(|pair| self.is_now(pair)).filter_map(|pair| pair.begin).min().unwrap_or(self.begin)
+    }
+
+    /// What these pairs come to, after so much time.
+    fn report<'p>(&self, pairs: impl Iterator<Item = &'p Pair>, took: Duration) -> Report {
+        let (mut slots_moved, mut slots, mut keys_moved, mut keys, mut latency) = (0, 0, 0_u64, 0_u64, None);
+        for pair in pairs {
+            slots_moved += pair.moved.slots;
+            slots += pair.slots;
+            keys_moved = keys_moved.saturating_add(pair.moved.keys);
+            keys = keys.saturating_add(pair.keys);
+            latency = latency.max(pair.moved.latency);
+        }
+        let seconds = took.as_secs_f64();
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "shown to people"
         )]
-        let (keys_per_second, done) =
-            ((keys_moved as f64 / seconds) as u64, slots_moved as f64 / self.all_slots.max(1) as f64);
-        let latency = self.moves.values().filter_map(|moved| moved.latency).max();
+        let (keys_per_second, done) = (
+            if seconds > 0.0 { (keys_moved as f64 / seconds) as u64 } else { 0 },
+            slots_moved as f64 / slots.max(1) as f64,
+        );
         Report {
             slots_moved,
-            slots: self.all_slots,
+            slots,
             keys_moved,
-            keys: self.all_keys,
+            keys,
             keys_per_second,
             seconds,
             seconds_left: (done > 0.02).then(|| seconds / done * (1.0 - done)),
@@ -122,28 +215,41 @@ impl<'a> Line<'a> {
     }
 }
 
-fn text(report: &Report) -> String {
-    const BAR: usize = 24;
-    let share = |of: usize| report.slots_moved * of / report.slots.max(1);
-    let full = share(BAR).min(BAR);
-    let bar = format!("{}{}", "━".repeat(full), "╌".repeat(BAR - full));
-    let mut parts = vec![
-        format!("{bar} {:>3} %", share(100).min(100)),
-        units::count(report.keys_moved, "key"),
-        format!("{} keys/s", units::grouped(report.keys_per_second)),
-    ];
-    parts.extend(report.latency_ms.map(|latency| format!("p99 {latency:.1} ms")));
-    parts.extend(report.seconds_left.map(|left| format!("{left:.0} s left")));
-    parts.join("   ")
+fn latency_and_rest(report: &Report) -> String {
+    let latency = report.latency_ms.map(|latency| format!("  p99 {latency:.1} ms"));
+    let left = report.seconds_left.map(|left| format!("  {left:.0} s left"));
+    format!("{}{}", latency.unwrap_or_default(), left.unwrap_or_default())
+}
+
+/// The line of one pair; where it is narrow the bar is shorter, and then left out.
+fn line(head: &str, name: &str, report: &Report, tail: &str, width: usize) -> String {
+    let share = |of: usize| (report.slots_moved * of / report.slots.max(1)).min(of);
+    let mut numbers = format!("{:>3} %", share(100));
+    if report.keys_moved > 0 {
+        let keys = units::many(report.keys_moved, "key");
+        let speed = units::many(report.keys_per_second, "");
+        numbers.push_str(&format!("  {keys:>10}  {:>5}/s", speed.trim_end_matches(['s', ' '])));
+    }
+    let around = head.len() + name.len() + numbers.chars().count() + tail.chars().count() + 5;
+    let bar = match width.saturating_sub(around) {
+        0..6 => String::new(),
+        room => bar(report.slots_moved, report.slots, room.min(24)) + "  ",
+    };
+    format!("{head}{name}  {bar}{numbers}{tail}")
+}
+
+/// A bar of so many characters.
+fn bar(part: usize, whole: usize, length: usize) -> String {
+    let full = (part * length / whole.max(1)).min(length);
+    format!("{}{}", "━".repeat(full), "╌".repeat(length - full))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_line_tells_share_speed_latency_and_what_is_left() {
-        let report = Report {
+    fn report() -> Report {
+        Report {
             slots_moved: 71,
             slots: 100,
             keys_moved: 233_000,
@@ -152,10 +258,29 @@ mod tests {
             seconds: 4.0,
             seconds_left: Some(1.6),
             latency_ms: Some(1.24),
-        };
+        }
+    }
+
+    #[test]
+    fn a_line_tells_share_speed_latency_and_what_is_left() {
+        let tail = latency_and_rest(&report());
         assert_eq!(
-            text(&report),
-            "━━━━━━━━━━━━━━━━━╌╌╌╌╌╌╌  71 %   233 000 keys   58 000 keys/s   p99 1.2 ms   2 s left"
+            line("moving 2 of 4  ", "7000 > 7001", &report(), &tail, 120),
+            "moving 2 of 4  7000 > 7001  ━━━━━━━━━━━━━━━━━╌╌╌╌╌╌╌   71 %  233 k keys   58 k/s  p99 1.2 ms  2 s left"
         );
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_a_shorter_bar() {
+        let tail = latency_and_rest(&report());
+        for width in [80, 90, 100, 120] {
+            let line = line("moving 2 of 4  ", "7000 > 7001", &report(), &tail, width);
+            assert!(line.chars().count() < width, "{width}: {line}");
+        }
+    }
+
+    #[test]
+    fn a_bar_is_never_longer_than_its_room() {
+        assert_eq!([bar(0, 0, 4), bar(1, 2, 4), bar(9, 2, 4)], ["╌╌╌╌", "━━╌╌", "━━━━"]);
     }
 }

@@ -33,6 +33,24 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// A large number as people say it: `9 999 keys`, `333 k keys`, `12.3 M keys`.
+pub(crate) fn many(number: u64, thing: &str) -> String {
+    match number {
+        0..10_000 => count(number, thing),
+        10_000..10_000_000 => format!("{} k {thing}s", grouped(number / 1000)),
+        _ => format!("{}.{} M {thing}s", grouped(number / 1_000_000), number % 1_000_000 / 100_000),
+    }
+}
+
+/// Whole seconds: `4 s`, `3 min 20 s`, `2 h 5 min`.
+pub(crate) fn seconds(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
 /// `1 slot`, `2 slots`.
 pub(crate) fn count(number: impl TryInto<u64>, thing: &str) -> String {
     match number.try_into().unwrap_or(u64::MAX) {
@@ -49,6 +67,9 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!([grouped(7), grouped(1000), grouped(1_234_567)], ["7", "1 000", "1 234 567"]);
         assert_eq!([bytes(1_560_000), bytes(412_000_000), bytes(12_345_000_000)], ["1.5 MB", "412 MB", "12.3 GB"]);
+        assert_eq!([many(9_999, "key"), many(333_412, "key")], ["9 999 keys", "333 k keys"]);
+        assert_eq!([many(12_345_678, "key"), many(1, "key")], ["12.3 M keys", "1 key"]);
+        assert_eq!([seconds(4), seconds(200), seconds(7500)], ["4 s", "3 min 20 s", "2 h 5 min"]);
         assert_eq!([duration(Duration::from_millis(12)), duration(Duration::from_millis(3210))], ["12 ms", "3.2 s"]);
     }
 }

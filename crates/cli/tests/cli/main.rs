@@ -9,6 +9,8 @@ mod letting_in;
 mod local;
 mod local_faults;
 mod local_safety;
+mod plans;
 mod reading;
 mod reference;
 mod support;
+mod table;

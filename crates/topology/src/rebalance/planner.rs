@@ -126,6 +126,7 @@ pub fn plan(view: &ClusterView, wanted: &Rebalance) -> Result<RebalanceOutcome, 
             _ => format!("{} is to own {}", slot_move.to.address, count(share(&slot_move.to), "slot")),
         }
     });
+    draft.moves_the_fewest();
     if draft.last_stage() > 0 {
         draft.await_agreement();
     }

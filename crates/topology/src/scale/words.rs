@@ -56,11 +56,6 @@ pub(super) fn reasons(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
     if draft.last_stage() == 0 {
         draft.reason("the cluster has this shape already".to_owned());
     }
-    let moved: usize = shape.moves.iter().map(|slot_move| slot_move.slots.len()).sum();
-    if moved > 0 {
-        let verb = if moved == 1 { "moves" } else { "move" };
-        draft.reason(format!("{} {verb}: the least possible", count(moved, "slot")));
-    }
     let last = draft.last_stage();
     let names = |shards: Vec<&PlacedShard>| {
         let names = shards.into_iter().filter_map(|shard| parts.reference(shard.primary));

@@ -1,5 +1,6 @@
 //! Plans that move slots or change roles, run by a model of a cluster.
 
+mod changed;
 mod failover;
 mod moving_not_yet;
 mod open_moves;

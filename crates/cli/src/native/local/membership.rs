@@ -3,7 +3,11 @@
 use super::{Name, address, connector, look_through, program};
 use crate::{
     failure::{ExitStatus, Failure},
-    native::{change::carry_out, plan_text, units},
+    native::{
+        change::carry_out,
+        plan_text::{self, Look},
+        units,
+    },
     printer::{GREEN, Printer},
     prompt,
 };
@@ -90,7 +94,7 @@ async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -
     let Observation { view, mut links, .. } = look_through_others(cluster, port).await?;
     let plan = plan_join(&view, &new, role)?;
     links.insert(id, answer.link);
-    printer.out(&plan_text::text(&plan));
+    printer.out(&plan_text::text(&plan, Look::on(printer, None)));
     carry_out(&plan, links, PATIENCE, printer).await?;
     printer.out(&format!("{GREEN}done{GREEN:#}: {}    {}\n", plan.goal, units::duration(printer.elapsed())));
     Ok(())
@@ -119,7 +123,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
     }
     let plan = leave(&cluster, &view, node, port)?;
     if let Some(plan) = &plan {
-        printer.out(&plan_text::text(plan));
+        printer.out(&plan_text::text(plan, Look::on(printer, None)));
     }
     if arguments.dry_run {
         printer.out("  Nothing has been changed: add --yes.\n");
