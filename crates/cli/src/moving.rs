@@ -36,6 +36,8 @@ pub(crate) enum Interruption {
     Stopped,
     /// The user stopped it twice: slots may be open.
     StoppedHard,
+    /// Another process changes this cluster already; nothing was done.
+    Busy(i32),
 }
 
 /// Runs a plan until its end, or until Ctrl-C: the first lets it end where no slot is open, the second ends it at once.
@@ -49,7 +51,7 @@ pub(crate) async fn carry_out(
     options: &MoveOptions,
     show: &(dyn Fn(Shown) + Send + Sync),
 ) -> Result<(), Interruption> {
-    let record = moves_slots(plan).then(|| Record::begin(request, plan));
+    let record = moves_slots(plan).then(|| Record::begin(request, plan)).transpose().map_err(Interruption::Busy)?;
     let outcome = run(plan, observation.links, connector, options, show).await;
     if let (Ok(()), Some(record)) = (&outcome, record) {
         record.end();

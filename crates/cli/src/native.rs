@@ -1,7 +1,8 @@
 //! The native words: `tribune COMMAND …`.
 
-mod call;
 mod apply;
+mod call;
+mod cancel;
 mod change;
 mod check;
 mod create;
@@ -74,6 +75,8 @@ enum Command {
     SetTimeout(set_timeout::SetTimeoutArgs),
     /// Send a command to every node
     Call(call::CallArgs),
+    /// Stop a move of slots that is under way
+    Cancel(cancel::CancelArgs),
     /// Carry out a plan that was saved
     Apply(apply::ApplyArgs),
     /// Clusters of processes on this machine
@@ -116,6 +119,7 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Resume(arguments) => block_on(resume::run(&arguments, printer)),
         Command::SetTimeout(arguments) => block_on(set_timeout::run(&arguments, printer)),
         Command::Call(arguments) => block_on(call::run(&arguments, printer)),
+        Command::Cancel(arguments) => block_on(cancel::run(&arguments, printer)),
         Command::Apply(arguments) => block_on(apply::run(&arguments, printer)),
         Command::Local(command) => local::run(&command, printer),
         Command::Completions(arguments) => Ok(shell::completions(&arguments, whole_table(), printer)),

@@ -1,8 +1,13 @@
-//! Runs that have begun and not ended: what to go on with when the program was killed.
+//! Runs that have begun and not ended: what to go on with when the program was killed, and whom to ask to stop.
 
 use crate::failure::Failure;
+use agent::lock::{LockError, RecordLock, Signal, holder, signal_holder, wait_released};
 use serde::{Deserialize, Serialize};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 use topology::{ClusterView, plan::Plan, remaining::remaining};
 
 /// A run that has begun.
@@ -10,41 +15,62 @@ use topology::{ClusterView, plan::Plan, remaining::remaining};
 pub(crate) struct Unfinished {
     /// What was asked for, so that the same command is known again.
     pub(crate) request: String,
-    /// The process that runs it, or ran it.
-    pub(crate) pid: u32,
     /// What it does. Every step looks first whether it is done.
     pub(crate) plan: Plan,
 }
 
-/// The record of a run on disk.
-pub(crate) struct Record(Option<PathBuf>);
+/// The record of a run of this process.
+pub(crate) struct Record {
+    path: Option<PathBuf>,
+    /// Held as long as the run goes on; others tell by it who runs it.
+    _lock: Option<RecordLock>,
+}
 
 impl Record {
     /// Notes that a run begins; in place of an earlier one of the same cluster. Without a place to write it, only what is open
     /// in the cluster itself can be gone on with.
-    pub(crate) fn begin(request: &str, plan: &Plan) -> Self {
-        Self(write(request, plan))
+    ///
+    /// # Errors
+    /// The process that changes this cluster already.
+    pub(crate) fn begin(request: &str, plan: &Plan) -> Result<Self, i32> {
+        let Some(path) = path_of(plan) else { return Ok(Self { path: None, _lock: None }) };
+        let lock = match RecordLock::acquire(&lock_of(&path)) {
+            Ok(lock) => Some(lock),
+            Err(LockError::Held { pid, .. }) => return Err(pid),
+            Err(_) => None,
+        };
+        let written = write(&path, &Unfinished { request: request.to_owned(), plan: plan.clone() });
+        Ok(Self { path: written.then_some(path), _lock: lock })
     }
 
     /// Notes that there is nothing to go on with.
     pub(crate) fn end(self) {
-        if let Some(path) = self.0 {
+        if let Some(path) = self.path {
             // Whoever finds it again finds every step done.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// The run of this cluster that has not ended, by the nodes that both know.
-pub(crate) fn of(view: &ClusterView) -> Option<(Unfinished, Record)> {
+/// The record of a run, found on disk.
+pub(crate) struct Found {
+    /// The run.
+    pub(crate) run: Unfinished,
+    path: PathBuf,
+}
+
+/// The run of this cluster that has not ended, by the nodes that both know; one that goes on now before others.
+pub(crate) fn of(view: &ClusterView) -> Option<Found> {
     let known = |run: &Unfinished| run.plan.based_on.iter().any(|node| view.node(node.id).is_some());
-    for entry in fs::read_dir(directory()?).ok()?.flatten() {
-        let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        if let Some(run) = serde_json::from_str(&text).ok().filter(known) {
-            return Some((run, Record(Some(entry.path()))));
-        }
-    }
-    None
+    let entries = fs::read_dir(directory()?).ok()?.flatten().map(|entry| entry.path());
+    let read = |path: PathBuf| {
+        let run = serde_json::from_str(&fs::read_to_string(&path).ok()?).ok().filter(known)?;
+        Some(Found { run, path })
+    };
+    let found: Vec<Found> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "json")).filter_map(read).collect();
+    let running = found.iter().position(|found| found.runner().is_some()).unwrap_or_default();
+    found.into_iter().nth(running)
 }
 
 /// What is left to do of an earlier run of this same request, if one was interrupted and nobody has changed the cluster since.
@@ -52,43 +78,75 @@ pub(crate) fn of(view: &ClusterView) -> Option<(Unfinished, Record)> {
 /// # Errors
 /// When that run still goes on, in another process of this machine.
 pub(crate) fn rest_of(request: &str, view: &ClusterView) -> Result<Option<Plan>, Failure> {
-    let Some((run, record)) = of(view) else { return Ok(None) };
-    if run.is_running() {
-        return Err(Failure::new(format!("process {} is changing this cluster", run.pid))
-            .because(format!("it runs: {}", run.plan.goal))
-            .advice("wait for it, or stop it: tribune cancel HOST:PORT"));
+    let Some(found) = of(view) else { return Ok(None) };
+    if let Some(pid) = found.runner() {
+        return Err(busy(pid, Some(&found.run.plan.goal)));
     }
-    if run.request != request {
+    if found.run.request != request {
         return Ok(None);
     }
-    let rest = remaining(&run.plan, view);
+    let rest = remaining(&found.run.plan, view);
     if rest.as_ref().is_some_and(|rest| !rest.changes_anything()) {
         // It was interrupted when all was done: whoever asks again after this time asks for more.
-        record.end();
+        found.forget();
     }
     Ok(rest)
 }
 
-impl Unfinished {
-    /// Whether the process that runs it is alive: one of this program with its number.
-    pub(crate) fn is_running(&self) -> bool {
-        let program = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).ok();
-        self.pid != std::process::id()
-            && program(self.pid).is_some()
-            && program(self.pid) == program(std::process::id())
+/// That another process changes the cluster.
+pub(crate) fn busy(pid: i32, goal: Option<&str>) -> Failure {
+    let failure = Failure::new(format!("process {pid} is changing this cluster"))
+        .advice("wait for it, or stop it: tribune cancel HOST:PORT");
+    match goal {
+        Some(goal) => failure.because(format!("it runs: {goal}")),
+        None => failure,
     }
 }
 
-fn write(request: &str, plan: &Plan) -> Option<PathBuf> {
+impl Found {
+    /// The process that runs it: the one that holds its lock.
+    pub(crate) fn runner(&self) -> Option<i32> {
+        holder(&lock_of(&self.path)).ok().flatten()
+    }
+
+    /// Asks the process that runs it to stop where no slot is open, and waits until it has ended. Blocks this thread.
+    ///
+    /// # Errors
+    /// When it may not be asked, or has not ended in time.
+    pub(crate) fn interrupt(&self, patience: Duration) -> Result<(), Failure> {
+        let lock = lock_of(&self.path);
+        let asked = signal_holder(&lock, Signal::INT).and_then(|_| wait_released(&lock, Instant::now() + patience));
+        asked.map_err(|error| match error {
+            LockError::Held { pid, .. } => {
+                Failure::new(format!("process {pid} has not stopped after {} s", patience.as_secs()))
+                    .because("it closes the slots that are open first, and a server may be slow to answer")
+                    .advice(format!("the same command waits on; kill -INT {pid} stops it hard, then: tribune resume"))
+            }
+            other => Failure::new(other.to_string()),
+        })
+    }
+
+    fn forget(self) {
+        let _ = fs::remove_file(self.path);
+    }
+}
+
+fn write(path: &Path, run: &Unfinished) -> bool {
+    let new = path.with_extension(std::process::id().to_string());
+    let text = serde_json::to_vec_pretty(run).unwrap_or_default();
+    fs::write(&new, text).and_then(|()| fs::rename(&new, path)).is_ok()
+}
+
+/// Where the record of a run of this plan is; none without a place for it.
+fn path_of(plan: &Plan) -> Option<PathBuf> {
     let first = plan.based_on.iter().map(|node| node.id).min()?;
     let directory = directory()?;
     fs::create_dir_all(&directory).ok()?;
-    let run = Unfinished { request: request.to_owned(), pid: std::process::id(), plan: plan.clone() };
-    let path = directory.join(format!("{first}.json"));
-    let new = directory.join(format!("{first}.{}", run.pid));
-    fs::write(&new, serde_json::to_vec_pretty(&run).ok()?).ok()?;
-    fs::rename(&new, &path).ok()?;
-    Some(path)
+    Some(directory.join(format!("{first}.json")))
+}
+
+fn lock_of(record: &Path) -> PathBuf {
+    record.with_extension("lock")
 }
 
 fn directory() -> Option<PathBuf> {

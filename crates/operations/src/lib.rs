@@ -6,5 +6,6 @@ pub mod moving;
 pub mod observe;
 pub mod port;
 pub mod run;
+pub mod server_migrations;
 pub mod stray;
 pub mod weigh;

@@ -170,7 +170,7 @@ pub(crate) fn no_election(primaries: usize) -> Option<String> {
 }
 
 /// Slots as ranges, cut after the first few, with the noun in front: `slot 5`, `slots 0-10 12`.
-pub(crate) fn slot_list(slots: &SlotSet) -> String {
+pub fn slot_list(slots: &SlotSet) -> String {
     const SHOWN: usize = 8;
     let noun = if slots.len() == 1 { "slot" } else { "slots" };
     let ranges = slots.ranges();

@@ -185,7 +185,7 @@ impl Change<'_> {
     ) -> Result<ExitStatus, Failure> {
         let mut plan = match unfinished::rest_of(&self.request, &observation.view)? {
             Some(rest) => {
-                printer.note("this goes on where an earlier run was interrupted\n");
+                printer.note("this goes on where the run was interrupted\n");
                 rest
             }
             None => plan,
@@ -241,6 +241,7 @@ impl Change<'_> {
                 Failure::new(format!("stopped: {of}, some may be open, nothing lost    {took}"))
                     .status(ExitStatus::Stopped)
             }
+            Interruption::Busy(pid) => return unfinished::busy(pid, None),
             Interruption::Failed(error) => {
                 let failure = Failure::from(error);
                 let advice = failure.advice.clone();

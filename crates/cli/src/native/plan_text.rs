@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn no_line_of_a_step_is_wider_than_the_terminal() {
-        for width in [70, 80, 100] {
+        for width in [72, 80, 100] {
             let shown = plain(&scale(Dialect::Migrate), width);
             let steps = shown.lines().take_while(|line| !line.contains("least possible"));
             for line in steps {

@@ -25,20 +25,36 @@ pub(crate) struct ResumeArgs {
 }
 
 pub(crate) async fn run(arguments: &ResumeArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
-    let observation = Change::look(&arguments.target).await?;
     let ResumeArgs { target, change, moves } = arguments;
-    let recorded = unfinished::of(&observation.view).map(|(run, _)| run.request);
+    let observation = Change::look(target).await?;
+    let view = &observation.view;
+    let recorded = unfinished::of(view).map(|found| found.run);
     let rest = match &recorded {
-        Some(request) => unfinished::rest_of(request, &observation.view)?,
+        Some(run) => unfinished::rest_of(&run.request, view)?,
         None => None,
     };
-    // Without a record, or where the cluster was changed since, what is open tells what to finish.
-    let plan = match rest {
-        Some(rest) => rest,
-        None => open_moves::plan(&observation.view)
-            .map_err(|refusal| Failure::new(refusal.to_string()).advice(refusal.advice()))?,
+    let plan = match (&recorded, rest) {
+        (Some(run), Some(rest)) => {
+            if rest.changes_anything() {
+                printer.note(&format!("an earlier run was interrupted: {}\n", run.plan.goal));
+            }
+            rest
+        }
+        (recorded, _) => {
+            if let Some(run) = recorded {
+                let goal = &run.plan.goal;
+                printer.note(&format!(
+                    "an earlier run was interrupted ({goal}), and somebody has moved slots since: only what is open is finished\n"
+                ));
+            }
+            open_moves::plan(view).map_err(|refusal| Failure::new(refusal.to_string()).advice(refusal.advice()))?
+        }
     };
-    let request = recorded.unwrap_or_else(|| "resume".to_owned());
+    if !plan.changes_anything() {
+        let nothing = "nothing to resume: no run of this machine was interrupted, and no slot is open\n";
+        return change.nothing_to_do(&plan, nothing, printer);
+    }
+    let request = recorded.map_or_else(|| "resume".to_owned(), |run| run.request);
     Change { request, target, way: change, question: MOVES, options: moves.options(change) }
         .make(plan, observation, printer)
         .await

@@ -3,6 +3,7 @@
 use super::{
     FailureReport,
     call::CallReport,
+    cancel::CancelReport,
     change::ChangeReport,
     local::status::{Listed, LocalReport},
 };
@@ -13,10 +14,11 @@ use topology::{
     report::{CheckReport, ClusterReport},
 };
 
-fn schemas() -> [(&'static str, Schema); 8] {
-    [
+fn schemas() -> Vec<(&'static str, Schema)> {
+    vec![
         ("check", schema_for!(CheckReport)),
         ("status", schema_for!(ClusterReport)),
+        ("cancel", schema_for!(CancelReport)),
         ("change", schema_for!(ChangeReport)),
         ("call", schema_for!(CallReport)),
         ("local-status", schema_for!(LocalReport)),

@@ -4,6 +4,7 @@ use super::{Session, Stop, Terminal, load, misuse::Misuse, terminal::Tone};
 use crate::{
     failure::{ExitStatus, Failure},
     moving::{self, Interruption, MoveOptions, Shown},
+    unfinished,
 };
 use node::Connector;
 use operations::{
@@ -74,6 +75,7 @@ pub(super) async fn carry_out(
             terminal.complain(&format!("stopped: slots may be open, nothing is lost; {way_on}\n"));
             Err(Stop::Said(ExitStatus::Stopped))
         }
+        Err(Interruption::Busy(pid)) => Err(unfinished::busy(pid, None).into()),
         Err(Interruption::Failed(error)) => {
             terminal.say(Tone::Bad, &format!("clusterManagerMoveSlot failed: {error}\n"));
             if let RunError::Node(error) = &error {

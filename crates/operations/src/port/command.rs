@@ -74,6 +74,8 @@ pub enum Command {
     MigrationImport(SlotSet),
     /// `CLUSTER MIGRATION STATUS ID` (Redis 8.4)
     MigrationStatus(String),
+    /// `CLUSTER MIGRATION STATUS ALL` (Redis 8.4)
+    MigrationTasks,
     /// `CLUSTER MIGRATION CANCEL ID` (Redis 8.4), sent to the destination.
     CancelMigration(String),
     /// `CONFIG GET`: names and values.
