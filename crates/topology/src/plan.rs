@@ -251,7 +251,8 @@ impl Action {
             Self::Replicate { replica, primary } | Self::Failover { replica, primary, .. } => vec![replica, primary],
             Self::MoveSlots { from, to, .. } => vec![from, to],
             Self::Detach { node, from } => vec![node, from],
-            Self::Meet { nodes }
+            Self::Configure { nodes, .. }
+            | Self::Meet { nodes }
             | Self::AwaitAgreement { nodes }
             | Self::AwaitService { nodes }
             | Self::AwaitReplicas { nodes } => nodes.iter_mut().collect(),

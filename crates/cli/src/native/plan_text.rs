@@ -99,24 +99,9 @@ fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
         Action::Forget { node, by } => {
             ("forget", vec![format!("{} on {}", names.of_node(node), units::count(by.len(), "node"))])
         }
-<<<<<<< HEAD
-        Action::SetEpoch { .. } => format!("give {} a config epoch each", units::count(steps.len(), "node")),
-        Action::Meet { nodes } => format!("introduce all {} nodes to each other", nodes.len()),
-        Action::Replicate { .. } if steps.len() == 1 => "make 1 node follow its primary".to_owned(),
-        Action::Replicate { .. } => format!("make {} follow their primary", units::count(steps.len(), "node")),
-        Action::AwaitAgreement { .. } => "wait until all nodes agree".to_owned(),
-        Action::AwaitService { .. } => "wait until all nodes serve".to_owned(),
-        Action::AwaitReplicas { .. } => "wait until all replicas have their data".to_owned(),
-        Action::MoveSlots { .. } => moves(steps),
-        Action::GiveUpSlots { .. } => format!("take the slots of {}", units::count(steps.len(), "empty node")),
-        Action::Reset { .. } => format!("make {} forget the cluster", units::count(steps.len(), "empty node")),
-        Action::Forget { node, by } => format!("let {} forget {}", units::count(by.len(), "node"), node.address),
         Action::Configure { nodes, setting, value } => {
-            format!("set {setting} to {value} on {}", units::count(nodes.len(), "node"))
+            ("set", vec![format!("{setting} {value} on {}", units::count(nodes.len(), "node"))])
         }
-        Action::Detach { .. } if steps.len() == 1 => "let 1 replica leave its primary".to_owned(),
-=======
->>>>>>> 89ff501 (Save plans, and apply them where nothing that matters has changed; tell plans and progress step by step)
         Action::Detach { .. } => {
             let what = |action: &Action| match action {
                 Action::Detach { node, .. } => Some(names.of_node(node)),

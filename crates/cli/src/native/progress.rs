@@ -4,7 +4,10 @@ use super::{plan_text::Names, units};
 use crate::{moving::Shown, printer::Printer};
 use operations::run::{Moved, Progress};
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 use topology::{
     NodeId,
     plan::{Action, NodeRef, Plan},
@@ -134,7 +137,7 @@ impl<'a> Board<'a> {
         }
         self.last = Some(Instant::now());
         if self.json {
-            if let Ok(line) = serde_json::to_string(&self.report(self.pairs.iter(), self.begin.elapsed())) {
+            if let Ok(line) = serde_json::to_string(&Self::report(self.pairs.iter(), self.begin.elapsed())) {
                 self.printer.note(&format!("{line}\n"));
             }
         } else {
@@ -150,7 +153,7 @@ impl<'a> Board<'a> {
     /// The pairs of this stage, those under way first, and below them how many more there are.
     fn picture(&self, width: usize) -> String {
         let now: Vec<&Pair> = self.pairs.iter().filter(|pair| self.is_now(pair)).collect();
-        let whole = self.report(now.iter().copied(), self.begin_of_stage().elapsed());
+        let whole = Self::report(now.iter().copied(), self.begin_of_stage().elapsed());
         let is_done = |pair: &&&Pair| pair.moved.slots >= pair.slots;
         let (mut shown, done): (Vec<&Pair>, Vec<&Pair>) = if now.len() > SHOWN {
             (now.iter().filter(|pair| !is_done(pair)).copied().collect(), now.iter().filter(is_done).copied().collect())
@@ -163,7 +166,7 @@ impl<'a> Board<'a> {
         let mut text = String::new();
         for (at, pair) in shown.iter().enumerate() {
             let report =
-                self.report(std::iter::once(*pair), pair.begin.map_or(Duration::ZERO, |begin| begin.elapsed()));
+                Self::report(std::iter::once(*pair), pair.begin.map_or(Duration::ZERO, |begin| begin.elapsed()));
             let tail = if at == 0 { latency_and_rest(&whole) } else { String::new() };
             let head = if at == 0 { head.clone() } else { " ".repeat(head.len()) };
             text.push_str(&line(&head, &pair.name, &report, &tail, width));
@@ -172,7 +175,7 @@ impl<'a> Board<'a> {
         if hidden > 0 || !done.is_empty() {
             let what =
                 format!("{} of {} slots", units::grouped(whole.slots_moved as u64), units::grouped(whole.slots as u64));
-            text.push_str(&format!("{:1$}{what}: {2} done, {hidden} more to come\n", "", head.len(), done.len()));
+            let _ = writeln!(text, "{:1$}{what}: {2} done, {hidden} more to come", "", head.len(), done.len());
         }
         text
     }
@@ -182,7 +185,7 @@ impl<'a> Board<'a> {
     }
 
     /// What these pairs come to, after so much time.
-    fn report<'p>(&self, pairs: impl Iterator<Item = &'p Pair>, took: Duration) -> Report {
+    fn report<'p>(pairs: impl Iterator<Item = &'p Pair>, took: Duration) -> Report {
         let (mut slots_moved, mut slots, mut keys_moved, mut keys, mut latency) = (0, 0, 0_u64, 0_u64, None);
         for pair in pairs {
             slots_moved += pair.moved.slots;
@@ -227,8 +230,8 @@ fn line(head: &str, name: &str, report: &Report, tail: &str, width: usize) -> St
     let mut numbers = format!("{:>3} %", share(100));
     if report.keys_moved > 0 {
         let keys = units::many(report.keys_moved, "key");
-        let speed = units::many(report.keys_per_second, "");
-        numbers.push_str(&format!("  {keys:>10}  {:>5}/s", speed.trim_end_matches(['s', ' '])));
+        let speed = units::short(report.keys_per_second);
+        let _ = write!(numbers, "  {keys:>10}  {speed:>5}/s");
     }
     let around = head.len() + name.len() + numbers.chars().count() + tail.chars().count() + 5;
     let bar = match width.saturating_sub(around) {

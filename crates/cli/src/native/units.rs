@@ -33,13 +33,18 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// A large number as people say it: `9 999 keys`, `333 k keys`, `12.3 M keys`.
-pub(crate) fn many(number: u64, thing: &str) -> String {
+/// A large number as people say it: `9 999`, `333 k`, `12.3 M`.
+pub(crate) fn short(number: u64) -> String {
     match number {
-        0..10_000 => count(number, thing),
-        10_000..10_000_000 => format!("{} k {thing}s", grouped(number / 1000)),
-        _ => format!("{}.{} M {thing}s", grouped(number / 1_000_000), number % 1_000_000 / 100_000),
+        0..10_000 => grouped(number),
+        10_000..10_000_000 => format!("{} k", grouped(number / 1000)),
+        _ => format!("{}.{} M", grouped(number / 1_000_000), number % 1_000_000 / 100_000),
     }
+}
+
+/// `1 key`, `9 999 keys`, `333 k keys`.
+pub(crate) fn many(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{} {thing}s", short(number)) }
 }
 
 /// Whole seconds: `4 s`, `3 min 20 s`, `2 h 5 min`.
