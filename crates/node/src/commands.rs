@@ -1,7 +1,7 @@
 //! Commands as they go over the wire.
 
 use crate::Credentials;
-use operations::port::{Command, Failover, Migration, SlotState};
+use operations::port::{Command, Failover, Key, Migration, Restoration, SlotState, ValueType};
 use redis::{Cmd, ToRedisArgs, cmd};
 use secrecy::ExposeSecret;
 use topology::{Slot, SlotSet};
@@ -39,7 +39,18 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::MemoryUsage(key) => with(words(&["MEMORY", "USAGE"]), key),
         Command::Migrate(migration) => migrate(migration, credentials),
         Command::Asking => cmd("ASKING"),
-        Command::Dump(key) => with(cmd("DUMP"), key),
+        Command::Dump(key) | Command::DumpLarge(key, _) => with(cmd("DUMP"), key),
+        Command::Restore(restoration) => restore(restoration),
+        Command::TimeToLive(key) => with(cmd("PTTL"), key),
+        Command::Exists(key) => with(cmd("EXISTS"), key),
+        Command::TypeOf(key) => with(cmd("TYPE"), key),
+        Command::Value(value_type, key) => value(*value_type, key),
+        Command::FieldExpiry(key, fields) => {
+            with(with(with(with(cmd("HPEXPIRETIME"), key), "FIELDS"), fields.len()), fields)
+        }
+        Command::Scan(cursor, count) => with(with(with(cmd("SCAN"), *cursor), "COUNT"), *count),
+        Command::Watch(keys) => with(cmd("WATCH"), keys),
+        Command::Unlink(arrived) => arrived.iter().fold(cmd("UNLINK"), |command, arrived| with(command, arrived.key())),
         Command::IdleTime(key) => with(words(&["OBJECT", "IDLETIME"]), key),
         Command::CommandInfo(name) => with(words(&["COMMAND", "INFO"]), *name),
         Command::MigrateSlots(slots, to) => {
@@ -90,6 +101,25 @@ fn set_slot(slot: Slot, state: SlotState) -> Cmd {
         SlotState::Node(owner) => with(with(command, "NODE"), owner.to_string()),
         SlotState::Stable => with(command, "STABLE"),
     }
+}
+
+fn restore(restoration: &Restoration) -> Cmd {
+    let Restoration { key, time_to_live, payload, replace } = restoration;
+    let command = with(with(with(cmd("RESTORE"), key), *time_to_live), payload);
+    if *replace { with(command, "REPLACE") } else { command }
+}
+
+/// The command that reads a whole value.
+fn value(value_type: ValueType, key: &Key) -> Cmd {
+    let (name, behind): (&[&str], &[&str]) = match value_type {
+        ValueType::Text => (&["GET"], &[]),
+        ValueType::List => (&["LRANGE"], &["0", "-1"]),
+        ValueType::Set => (&["SMEMBERS"], &[]),
+        ValueType::SortedSet => (&["ZRANGE"], &["0", "-1", "WITHSCORES"]),
+        ValueType::Hash => (&["HGETALL"], &[]),
+        ValueType::Stream => (&["XINFO", "STREAM"], &["FULL", "COUNT", "0"]),
+    };
+    with(with(words(name), key), behind)
 }
 
 fn migrate(migration: &Migration, credentials: &Credentials) -> Cmd {

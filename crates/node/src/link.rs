@@ -58,7 +58,7 @@ impl Link {
             ip,
             tls,
             read_timeout: options.read_timeout,
-            credentials: options.credentials.clone(),
+            credentials: options.peer_credentials.as_ref().unwrap_or(&options.credentials).clone(),
             connection,
             testimony,
             driver: tokio::spawn(driver),

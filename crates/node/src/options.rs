@@ -8,6 +8,8 @@ use std::{path::PathBuf, time::Duration};
 pub struct ConnectOptions {
     /// Who we are.
     pub credentials: Credentials,
+    /// Who we are for the servers that this one is told to send keys to; none for the same.
+    pub peer_credentials: Option<Credentials>,
     /// TLS; none to talk in clear text.
     pub tls: Option<TlsOptions>,
     /// For resolving, connecting and agreeing on TLS together. Default 2 s.
@@ -81,6 +83,7 @@ impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
             credentials: Credentials::default(),
+            peer_credentials: None,
             tls: None,
             connect_timeout: Duration::from_secs(2),
             read_timeout: Duration::from_secs(5),

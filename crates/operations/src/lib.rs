@@ -2,6 +2,7 @@
 
 pub mod everywhere;
 mod exchange;
+pub mod importing;
 pub mod moving;
 pub mod observe;
 pub mod port;

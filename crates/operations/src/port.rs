@@ -3,10 +3,15 @@
 mod command;
 mod error;
 mod replication;
+mod reading;
 
-pub use command::{Command, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing, SlotState};
+pub use command::{
+    Arrived, Command, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing, Restoration,
+    SlotState, ValueType,
+};
 pub use error::{NodeError, TlsTrouble, Trouble};
 pub use replication::{Replicated, ReplicationDialer, ReplicationLink, ReplicationOptions};
+pub use reading::Reading;
 
 use futures_util::future::BoxFuture;
 use std::{net::IpAddr, sync::Arc};

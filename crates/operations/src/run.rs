@@ -1,5 +1,6 @@
 //! Running plans: stage by stage, each step's precondition read again just before it acts.
 
+mod import;
 mod moves;
 mod roles;
 mod service;
@@ -8,6 +9,7 @@ mod together;
 
 use crate::{
     everywhere::NotConfigured,
+    importing::{self, Import, ImportError, Imported},
     moving::{MoveError, Moves},
     port::{Key, NodeError, NodeLink},
 };
@@ -82,6 +84,15 @@ pub enum Progress {
         /// Its size, bytes.
         bytes: u64,
     },
+    /// Keys of a server outside the cluster were imported, or were not.
+    Imported(Imported),
+    /// Keys go through this process to a node: the server cannot send them there itself.
+    Relays {
+        /// The node; none for all.
+        to: Option<NodeAddr>,
+        /// Why.
+        reason: String,
+    },
     /// The nodes were asked once more and what is waited for is not there yet.
     Waiting {
         /// What is missing, in words.
@@ -121,6 +132,9 @@ pub enum RunError {
     /// Some nodes did not take a setting.
     #[error("{}", list(.0))]
     NotConfigured(Vec<NotConfigured>),
+    /// Keys could not be imported.
+    #[error(transparent)]
+    Import(Box<ImportError>),
     /// The user stopped it.
     #[error("stopped")]
     Stopped,
@@ -152,12 +166,19 @@ impl From<MoveError> for RunError {
     }
 }
 
+impl From<ImportError> for RunError {
+    fn from(error: ImportError) -> Self {
+        Self::Import(Box::new(error))
+    }
+}
+
 /// Runs plans over links that are open already.
 pub struct Runner<'a> {
     links: BTreeMap<NodeId, Arc<dyn NodeLink>>,
     patience: Patience,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
     moves: Option<Moves>,
+    import: Option<Import>,
     stop: CancellationToken,
     /// Nodes that have a migration of their own under way: Redis servers have one at a time.
     busy: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
@@ -171,13 +192,20 @@ impl<'a> Runner<'a> {
         progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> Self {
         let busy = links.keys().map(|id| (*id, tokio::sync::Mutex::default())).collect();
-        Self { links, patience, progress, moves: None, stop: CancellationToken::new(), busy }
+        Self { links, patience, progress, moves: None, import: None, stop: CancellationToken::new(), busy }
     }
 
     /// Lets it run plans that move slots, and how.
     #[must_use]
     pub fn with_moves(mut self, moves: Moves) -> Self {
         self.moves = Some(moves);
+        self
+    }
+
+    /// Lets it run plans that import keys, and how.
+    #[must_use]
+    pub fn with_import(mut self, import: Import) -> Self {
+        self.import = Some(import);
         self
     }
 
@@ -228,6 +256,10 @@ impl<'a> Runner<'a> {
             Action::Configure { nodes, setting, value } => self.configure(nodes, setting, value).await,
             Action::MoveSlots { slots, from, to, dialect, .. } => {
                 self.move_slots(slots, from, to, *dialect, stop).await
+            }
+            Action::ImportKeys { source, databases, to, copy, replace } => {
+                let order = importing::Order { databases, copy: *copy, replace: *replace };
+                self.import_keys(source, to, order, stop).await
             }
             Action::Meet { nodes } => self.meet(nodes).await,
             Action::AwaitAgreement { nodes } => unless_stopped(stop, self.await_agreement(nodes)).await,

@@ -13,6 +13,7 @@ pub mod create;
 mod draft;
 pub mod failover;
 pub mod findings;
+pub mod importing;
 pub mod membership;
 mod node_entry;
 mod node_id;

@@ -148,6 +148,19 @@ pub enum Action {
         /// Its value.
         value: String,
     },
+    /// Send the keys of a server outside the cluster to the owners of their slots.
+    ImportKeys {
+        /// The server.
+        source: NodeAddr,
+        /// Its databases.
+        databases: Vec<ImportedDatabase>,
+        /// The owners.
+        to: Vec<ImportShare>,
+        /// Whether the keys stay on the server, too.
+        copy: bool,
+        /// Whether a key that the cluster has is replaced.
+        replace: bool,
+    },
     /// Let all these nodes forget one that owns nothing any more.
     Forget {
         /// The node to forget.
@@ -155,6 +168,26 @@ pub enum Action {
         /// Those that are to forget it.
         by: Vec<NodeRef>,
     },
+}
+
+/// A database whose keys are imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImportedDatabase {
+    /// Its number, the same in the cluster.
+    pub database: u32,
+    /// How many keys it holds.
+    pub keys: u64,
+}
+
+/// What an owner of slots gets of an import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImportShare {
+    /// The owner.
+    pub node: NodeRef,
+    /// Its slots.
+    pub slots: SlotSet,
+    /// How many keys these hold, estimated from their number.
+    pub keys: u64,
 }
 
 /// With whose consent a replica becomes the primary.

@@ -113,6 +113,11 @@ impl ServerInfo {
         info
     }
 
+    /// Whether it is a replica: `master_link_status` is told by those alone.
+    pub const fn is_replica(&self) -> bool {
+        self.primary_link_up.is_some()
+    }
+
     /// Keys in all databases.
     pub fn keys(&self) -> u64 {
         self.databases.values().fold(0, |sum, keys| sum.saturating_add(*keys))

@@ -1,8 +1,9 @@
 //! The commands that operations send, as data.
 
+use super::Reading;
 use std::{net::IpAddr, time::Duration};
 use topology::{
-    ClusterView, NodeId, NodeView, Slot, SlotSet,
+    ClusterView, NodeId, NodeView, Reply, Slot, SlotSet,
     findings::count,
     membership::{MembershipRefusal, owns_nothing},
 };
@@ -60,6 +61,26 @@ pub enum Command {
     Asking,
     /// `DUMP`: the value as `RESTORE` takes it; nil for a key that is not there.
     Dump(Key),
+    /// `DUMP` of a key with so many bytes, which may take their time.
+    DumpLarge(Key, u64),
+    /// `RESTORE`: refused with `BUSYKEY` when the key is there and is not to be replaced.
+    Restore(Box<Restoration>),
+    /// `PTTL`: milliseconds; -1 for a key that stays, -2 for one that is not there.
+    TimeToLive(Key),
+    /// `EXISTS`: 1 or 0.
+    Exists(Key),
+    /// `TYPE`
+    TypeOf(Key),
+    /// The whole value, by the command for its type.
+    Value(ValueType, Key),
+    /// `HPEXPIRETIME`: when these fields of a hash go (Redis 7.4, Valkey 9.0).
+    FieldExpiry(Key, Vec<Vec<u8>>),
+    /// `SCAN`: from this cursor, about so many keys of the selected database.
+    Scan(u64, u32),
+    /// `WATCH`: the next transaction on the link fails when one of these has changed.
+    Watch(Vec<Key>),
+    /// `UNLINK` (4.0) of keys that are in the cluster.
+    Unlink(Vec<Arrived>),
     /// `OBJECT IDLETIME`: seconds since the key was used; refused under an LFU eviction policy.
     IdleTime(Key),
     /// `COMMAND INFO`: nil for a command that the server does not have, such as `cluster|migrateslots`.
@@ -157,6 +178,59 @@ pub struct Migration {
     pub keys: Vec<Key>,
 }
 
+/// A key as `RESTORE` makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restoration {
+    /// Its name.
+    pub key: Key,
+    /// Milliseconds until it goes; 0 for never.
+    pub time_to_live: u64,
+    /// Its value as `DUMP` gave it.
+    pub payload: Vec<u8>,
+    /// Whether another value is replaced.
+    pub replace: bool,
+}
+
+/// What a value is, for the command that reads it whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// `GET`
+    Text,
+    /// `LRANGE 0 -1`
+    List,
+    /// `SMEMBERS`
+    Set,
+    /// `ZRANGE 0 -1 WITHSCORES`
+    SortedSet,
+    /// `HGETALL`
+    Hash,
+    /// `XINFO STREAM FULL COUNT 0`
+    Stream,
+}
+
+/// Proof that a key is in the cluster: without it none can be taken from the server that it was imported from.
+///
+/// It is made from what the key's owner said, and is as fresh as that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived(Key);
+
+impl Arrived {
+    /// The proof, from the owner's reply to `RESTORE` of this key.
+    pub fn restored(key: &Key, reply: &Reply) -> Option<Self> {
+        (reply.as_text().as_deref() == Some("OK")).then(|| Self(key.clone()))
+    }
+
+    /// The proof, from two readings of this key, on the server and at the owner, that say the same.
+    pub fn same(key: &Key, here: &Reading, there: &Reading) -> Option<Self> {
+        here.same(there).then(|| Self(key.clone()))
+    }
+
+    /// The key.
+    pub const fn key(&self) -> &Key {
+        &self.0
+    }
+}
+
 /// Proof that a node holds no keys in any database: without it nothing that could destroy data can be sent.
 ///
 /// The proof is as fresh as the `INFO` it was made from: make it just before use.
@@ -180,11 +254,18 @@ impl Command {
             Self::Migrate(migration) => Duration::from_millis(migration.timeout.into()),
             // All keys of a copy are freed before it answers; nobody knows what was typed.
             Self::ResetSoft(_) | Self::Typed(_) => Duration::from_mins(1),
+            Self::DumpLarge(_, bytes) => transfer(*bytes),
+            Self::Restore(restoration) => transfer(restoration.payload.len() as u64),
             // The servers wait for their replicas, 2 s unless told otherwise.
             Self::SetSlot(..) => Duration::from_secs(2),
             _ => Duration::ZERO,
         }
     }
+}
+
+/// How long so many bytes may take on a slow network, 1 MB a second.
+const fn transfer(bytes: u64) -> Duration {
+    Duration::from_micros(bytes)
 }
 
 impl NothingToLose {

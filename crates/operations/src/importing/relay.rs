@@ -1,0 +1,122 @@
+//! Keys that go through this process.
+
+use super::{Fate, Importer, Item, Owner, Standing, answers::Refusal, deliver::Left, lock, names};
+use crate::{
+    exchange::{accepted_in, in_database, none_refused},
+    port::{Arrived, Command, Key, NodeError, NodeLink, Restoration},
+    run::RunError,
+};
+use std::sync::Arc;
+use topology::Reply;
+
+impl Importer<'_> {
+    /// Copies keys to their owner. Where they are to move, one leaves the server when it has arrived and has not been changed meanwhile.
+    pub(super) async fn relay(&self, owner: &Owner, database: u32, items: Vec<Item>) -> Result<Left, RunError> {
+        let link = self.link().await?;
+        let dumped = self.dump(link.as_ref(), database, items).await?;
+        let (gone, dumped): (Vec<_>, Vec<_>) = dumped.into_iter().partition(|(_, dump)| dump.is_none());
+        let (arrived, vanished) = gone
+            .into_iter()
+            .map(|(item, _)| item)
+            .partition(|item: &Item| item.is(Standing::Tried) && !self.order.copy);
+        self.tell(owner, database, names(vanished), Fate::Vanished)?;
+        self.arrived(owner, database, arrived)?;
+        let (items, commands): (Vec<Item>, Vec<Command>) =
+            dumped.into_iter().filter_map(|(item, dump)| Some((item, Command::Restore(Box::new(dump?))))).unzip();
+        let replies = match in_database(owner.link.as_ref(), database, commands).await {
+            Ok(replies) => replies,
+            Err(error) => return Self::passing(owner, error, items.into_iter().map(Item::tried).collect()),
+        };
+        let (restored, left) = self.restored(owner, database, items, replies)?;
+        let (gone, changed) = self.take_leave(link, database, restored).await?;
+        self.arrived(owner, database, gone)?;
+        let mut left = left;
+        // What has arrived is not what the server has now.
+        left.again.extend(changed.into_iter().map(|item| item.standing(Standing::Outdated)));
+        Ok(left)
+    }
+
+    /// A link to the server that nobody else uses meanwhile: it watches keys.
+    pub(super) async fn link(&self) -> Result<Arc<dyn NodeLink>, NodeError> {
+        let spare = lock(&self.spare).pop();
+        match spare {
+            Some(link) => Ok(link),
+            None => self.import.source_dialer.dial(self.import.source.address()).await,
+        }
+    }
+
+    /// Reads keys as they are to be restored; none for one that is not there. Where they are to move, the link watches them.
+    async fn dump(
+        &self,
+        link: &dyn NodeLink,
+        database: u32,
+        items: Vec<Item>,
+    ) -> Result<Vec<(Item, Option<Restoration>)>, NodeError> {
+        let keys: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
+        let watch = (!self.order.copy).then_some(Command::Watch(keys));
+        let watching = usize::from(watch.is_some());
+        let questions = items
+            .iter()
+            .flat_map(|item| [Command::DumpLarge(item.key.clone(), item.bytes), Command::TimeToLive(item.key.clone())]);
+        let replies = accepted_in(link, database, watch.into_iter().chain(questions).collect()).await?;
+        let mut replies = replies.into_iter().skip(watching);
+        let dumped = items.into_iter().map(|item| {
+            let (dump, expiry) = (replies.next(), replies.next());
+            let Some(Reply::Bytes(payload)) = dump else { return (item, None) };
+            let time_to_live = expiry.and_then(|expiry| expiry.as_integer()).unwrap_or(-1);
+            // It goes within this millisecond: 0 would mean never.
+            let time_to_live = if time_to_live == 0 { 1 } else { u64::try_from(time_to_live).unwrap_or_default() };
+            let (key, replace) = (item.key.clone(), self.order.replace || item.is(Standing::Outdated));
+            (item, Some(Restoration { key, time_to_live, payload, replace }))
+        });
+        Ok(dumped.collect())
+    }
+
+    /// What the owner has made of keys: those that are there, each with the proof, and what is left of the others.
+    fn restored(
+        &self,
+        owner: &Owner,
+        database: u32,
+        items: Vec<Item>,
+        replies: Vec<Reply>,
+    ) -> Result<(Vec<(Item, Arrived)>, Left), RunError> {
+        let (mut restored, mut left) = (Vec::new(), Left::NOTHING);
+        for (item, reply) in items.into_iter().zip(replies) {
+            let Reply::Error(line) = &reply else {
+                restored.extend(Arrived::restored(&item.key, &reply).map(|proof| (item, proof)));
+                continue;
+            };
+            match Refusal::of_restore(line) {
+                Refusal::Busy => left.again.push(item.standing(Standing::Doubtful)),
+                Refusal::Passing => left.add(Left::because(line, vec![item])),
+                _ => self.tell(owner, database, vec![item.key], Fate::Refused(line.clone()))?,
+            }
+        }
+        Ok((restored, left))
+    }
+
+    /// Takes keys that are in the cluster from the server, where they are to move: those that are done, and those that were changed on
+    /// the server meanwhile. All of them, or none.
+    pub(super) async fn take_leave(
+        &self,
+        link: Arc<dyn NodeLink>,
+        database: u32,
+        restored: Vec<(Item, Arrived)>,
+    ) -> Result<(Vec<Item>, Vec<Item>), NodeError> {
+        let (items, proofs): (Vec<Item>, Vec<Arrived>) = restored.into_iter().unzip();
+        if self.order.copy {
+            lock(&self.spare).push(link);
+            return Ok((items, Vec::new()));
+        }
+        // It ends the watching also where there is nothing to take.
+        let unlink = (!proofs.is_empty()).then_some(Command::Unlink(proofs));
+        let transaction = [Command::Multi].into_iter().chain(unlink).chain([Command::Exec]).collect();
+        let replies = accepted_in(link.as_ref(), database, transaction).await?;
+        let outcome = replies.into_iter().next_back();
+        if let Some(Reply::List(replies)) = &outcome {
+            none_refused(link.as_ref(), replies)?;
+        }
+        lock(&self.spare).push(link);
+        Ok(if outcome == Some(Reply::Nil) { (Vec::new(), items) } else { (items, Vec::new()) })
+    }
+}
