@@ -2,6 +2,7 @@
 
 mod check;
 mod create;
+mod import;
 mod program;
 mod stopped;
 
@@ -20,7 +21,7 @@ pub(crate) struct Bench {
 }
 
 /// All benches, in the order in which they run.
-pub(crate) const BENCHES: [Bench; 8] = [
+pub(crate) const BENCHES: [Bench; 9] = [
     Bench { name: "start", about: "how long --help takes", rounds: 50, run: program::start },
     Bench { name: "size", about: "how big the program is", rounds: 1, run: program::size },
     Bench {
@@ -54,6 +55,7 @@ pub(crate) const BENCHES: [Bench; 8] = [
         rounds: 2,
         run: stopped::stopped,
     },
+    Bench { name: "import-200k", about: "200 000 keys of a standalone server", rounds: 2, run: import::import },
 ];
 
 /// The names and what they mean.

@@ -71,6 +71,17 @@ pub(crate) use agent::SECRET_VARIABLES as PASSWORD_VARIABLES;
 impl ConnectionArgs {
     /// A connector by these options, `verification` where they do not say what to verify.
     pub(crate) fn connector(&self, variables: &[&str], default: Verify, family: Family) -> Result<Connector, Failure> {
+        let options = self.options(variables, default, family)?;
+        Connector::new(options).map_err(|error| Failure::new(error.to_string()))
+    }
+
+    /// What they come to.
+    pub(crate) fn options(
+        &self,
+        variables: &[&str],
+        default: Verify,
+        family: Family,
+    ) -> Result<ConnectOptions, Failure> {
         let uri = self
             .uri
             .as_deref()
@@ -82,7 +93,7 @@ impl ConnectionArgs {
             None => (None, None, false),
         };
         let password = match (&self.pass, uri_password) {
-            _ if self.askpass => Some(ask_password()?),
+            _ if self.askpass => Some(ask_password("Please input password: ")?),
             (Some(password), _) => Some(SecretString::from(password.clone())),
             (None, Some(password)) => Some(password),
             (None, None) => password_of_environment(variables)?,
@@ -110,7 +121,7 @@ impl ConnectionArgs {
         };
         options.connect_timeout = self.connect_timeout.unwrap_or(options.connect_timeout);
         options.read_timeout = self.read_timeout.unwrap_or(options.read_timeout);
-        Connector::new(options).map_err(|error| Failure::new(error.to_string()))
+        Ok(options)
     }
 
     /// The options that must be typed again with another command to reach the same servers; never the password.
@@ -146,7 +157,7 @@ impl ConnectionArgs {
 }
 
 /// The password in the first of these variables that is set and not empty.
-fn password_of_environment(variables: &[&str]) -> Result<Option<SecretString>, Failure> {
+pub(crate) fn password_of_environment(variables: &[&str]) -> Result<Option<SecretString>, Failure> {
     for name in variables {
         match std::env::var(name) {
             Ok(password) if !password.is_empty() => return Ok(Some(SecretString::from(password))),
@@ -159,8 +170,8 @@ fn password_of_environment(variables: &[&str]) -> Result<Option<SecretString>, F
     Ok(None)
 }
 
-fn ask_password() -> Result<SecretString, Failure> {
-    let typed = rpassword::prompt_password("Please input password: ");
+pub(crate) fn ask_password(question: &str) -> Result<SecretString, Failure> {
+    let typed = rpassword::prompt_password(question);
     typed.map(SecretString::from).map_err(|_| Failure::new("no password was typed; nothing was done"))
 }
 

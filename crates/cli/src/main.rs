@@ -2,6 +2,7 @@
 
 mod connection;
 mod failure;
+mod importing;
 mod moving;
 mod native;
 mod printer;

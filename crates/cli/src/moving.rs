@@ -78,13 +78,24 @@ async fn run(
     let tell = |progress| show(Shown::Progress(progress));
     let moves = Moves { dialer: Arc::new(connector.clone()), pace: options.pace, replace: options.replace };
     let runner = Runner::new(links, options.patience, &tell).with_moves(moves).stopped_by(stop.clone());
-    let mut running = std::pin::pin!(runner.run(plan));
+    interruptible(runner.run(plan), moves_slots(plan), &stop, show).await
+}
+
+/// Lets something run until its end, or until Ctrl-C. What can be stopped gently is told to by the first and ends at once by the
+/// second; anything else ends by the first.
+pub(crate) async fn interruptible(
+    running: impl Future<Output = Result<(), RunError>>,
+    gently: bool,
+    stop: &CancellationToken,
+    show: &(dyn Fn(Shown) + Send + Sync),
+) -> Result<(), Interruption> {
+    let mut running = std::pin::pin!(running);
     tokio::select! {
         biased;
         Ok(()) = tokio::signal::ctrl_c() => {}
         outcome = &mut running => return outcome.map_err(interruption),
     }
-    if !moves_slots(plan) {
+    if !gently {
         return Err(Interruption::Stopped);
     }
     stop.cancel();

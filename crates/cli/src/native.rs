@@ -7,6 +7,8 @@ mod change;
 mod check;
 mod create;
 mod failover;
+mod import;
+mod import_progress;
 mod info;
 mod local;
 mod move_args;
@@ -79,6 +81,8 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// Carry out a plan that was saved
     Apply(apply::ApplyArgs),
+    /// Take the keys of a standalone server into the cluster
+    Import(import::ImportArgs),
     /// Clusters of processes on this machine
     #[command(subcommand)]
     Local(local::LocalCommand),
@@ -121,6 +125,7 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Call(arguments) => block_on(call::run(&arguments, printer)),
         Command::Cancel(arguments) => block_on(cancel::run(&arguments, printer)),
         Command::Apply(arguments) => block_on(apply::run(&arguments, printer)),
+        Command::Import(arguments) => block_on(import::run(&arguments, printer)),
         Command::Local(command) => local::run(&command, printer),
         Command::Completions(arguments) => Ok(shell::completions(&arguments, whole_table(), printer)),
         Command::Man(arguments) => shell::man(&arguments, whole_table(), printer),

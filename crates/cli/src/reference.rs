@@ -5,6 +5,7 @@ mod call;
 mod check;
 mod create;
 mod grammar;
+mod import;
 mod info;
 mod load;
 mod misuse;

@@ -1,7 +1,7 @@
 //! Commands as they go over the wire.
 
 use crate::Credentials;
-use operations::port::{Command, Failover, Key, Migration, Restoration, SlotState, ValueType};
+use operations::port::{Command, Expiry, Failover, Key, Migration, Restoration, SlotState, ValueType};
 use redis::{Cmd, ToRedisArgs, cmd};
 use secrecy::ExposeSecret;
 use topology::{Slot, SlotSet};
@@ -42,6 +42,7 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::Dump(key) | Command::DumpLarge(key, _) => with(cmd("DUMP"), key),
         Command::Restore(restoration) => restore(restoration),
         Command::TimeToLive(key) => with(cmd("PTTL"), key),
+        Command::ExpiryTime(key) => with(cmd("PEXPIRETIME"), key),
         Command::Exists(key) => with(cmd("EXISTS"), key),
         Command::TypeOf(key) => with(cmd("TYPE"), key),
         Command::Value(value_type, key) => value(*value_type, key),
@@ -104,8 +105,13 @@ fn set_slot(slot: Slot, state: SlotState) -> Cmd {
 }
 
 fn restore(restoration: &Restoration) -> Cmd {
-    let Restoration { key, time_to_live, payload, replace } = restoration;
-    let command = with(with(with(cmd("RESTORE"), key), *time_to_live), payload);
+    let Restoration { key, expiry, payload, replace } = restoration;
+    let (time, behind): (u64, &[&str]) = match expiry {
+        Expiry::Never => (0, &[]),
+        Expiry::In(milliseconds) => (*milliseconds, &[]),
+        Expiry::At(milliseconds) => (*milliseconds, &["ABSTTL"]),
+    };
+    let command = with(with(with(with(cmd("RESTORE"), key), time), payload), behind);
     if *replace { with(command, "REPLACE") } else { command }
 }
 

@@ -11,7 +11,10 @@ mod migrate;
 mod owners;
 mod relay;
 mod scan;
+mod source;
 mod way;
+
+pub use source::{ask_source, databases};
 
 use crate::{
     observe::Observation,

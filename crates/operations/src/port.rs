@@ -6,7 +6,7 @@ mod replication;
 mod reading;
 
 pub use command::{
-    Arrived, Command, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing, Restoration,
+    Arrived, Command, Expiry, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing, Restoration,
     SlotState, ValueType,
 };
 pub use error::{NodeError, TlsTrouble, Trouble};

@@ -4,7 +4,7 @@ mod layout;
 
 pub(crate) use layout::Layout;
 
-use crate::{certificates::Certificates, servers::Servers};
+use crate::{certificates::Certificates, server::Server, servers::Servers};
 use redis::{
     Client, ClientTlsConfig, Connection, IntoConnectionInfo, RedisResult, TlsCertificates,
     cluster::{ClusterClientBuilder, ClusterConnection},
@@ -17,12 +17,19 @@ pub struct Cluster {
     addresses: Vec<String>,
     password: Option<String>,
     tls: Option<Certificates>,
+    standalone: bool,
 }
 
 impl Cluster {
+    /// A server that is no cluster node, as one that owns all slots.
+    pub fn standalone(server: &Server) -> Self {
+        let tls = server.how.tls.as_ref().map(|tls| tls.certificates.clone());
+        Self { addresses: vec![server.address()], password: server.how.password.clone(), tls, standalone: true }
+    }
+
     /// The cluster behind these addresses: `127.0.0.1:PORT`. Without a password and without TLS unless told otherwise.
     pub fn at(addresses: &[String]) -> Self {
-        Self { addresses: addresses.to_vec(), password: None, tls: None }
+        Self { addresses: addresses.to_vec(), password: None, tls: None, standalone: false }
     }
 
     /// The cluster that these servers are, with their password and TLS.
@@ -30,7 +37,7 @@ impl Cluster {
         let how = servers.first().map(|server| &server.how);
         let password = how.and_then(|how| how.password.clone());
         let tls = how.and_then(|how| how.tls.as_ref()).map(|tls| tls.certificates.clone());
-        Self { addresses: servers.addresses(), password, tls }
+        Self { addresses: servers.addresses(), password, tls, standalone: false }
     }
 
     /// The default user's password.

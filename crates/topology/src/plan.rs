@@ -290,6 +290,7 @@ impl Action {
             | Self::AwaitService { nodes }
             | Self::AwaitReplicas { nodes } => nodes.iter_mut().collect(),
             Self::Forget { node, by } => std::iter::once(node).chain(by).collect(),
+            Self::ImportKeys { to, .. } => to.iter_mut().map(|share| &mut share.node).collect(),
         }
     }
 

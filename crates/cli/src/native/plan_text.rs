@@ -6,7 +6,7 @@ use super::units;
 use crate::printer::{DIM, Printer};
 pub(crate) use names::Names;
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
-use topology::plan::{Action, Dialect, FailoverKind, Plan, Step};
+use topology::plan::{Action, Dialect, FailoverKind, ImportShare, Plan, Step};
 
 /// Moves of one stage that are told one by one; JSON has them all.
 const SHOWN: usize = 24;
@@ -125,6 +125,13 @@ fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
             };
             ("follow", each(&what))
         }
+        Action::ImportKeys { source, databases, to, copy, .. } => {
+            let numbers: Vec<String> = databases.iter().map(|held| held.database.to_string()).collect();
+            let plural = if numbers.len() == 1 { "" } else { "s" };
+            let what = format!("database{plural} {} of {source}", numbers.join(", "));
+            let share = |share: &ImportShare| format!("{} > {}", units::many(share.keys, "key"), share.node.address);
+            (if *copy { "copy" } else { "move" }, std::iter::once(what).chain(to.iter().map(share)).collect())
+        }
         other => ("step", vec![format!("{other:?}")]),
     }
 }
@@ -219,7 +226,9 @@ fn wrapped(items: &[String], width: usize) -> Vec<String> {
 fn cost(plan: &Plan, look: Look) -> String {
     let cost = &plan.cost;
     if cost.slots_moved == 0 {
-        return String::new();
+        let weight = format!("{}, {}", units::many(cost.keys_moved, "key"), units::bytes(cost.bytes_moved));
+        let text = format!("  {weight}. About {}.\n", units::seconds(cost.seconds));
+        return if cost.keys_moved == 0 { String::new() } else { text };
     }
     let verb = if cost.slots_moved == 1 { "moves" } else { "move" };
     let least = if cost.fewest { ": the least possible" } else { "" };

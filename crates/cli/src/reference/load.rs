@@ -115,7 +115,7 @@ fn not_connected(address: &NodeAddr, reason: &str, terminal: &mut Terminal<'_>) 
 }
 
 /// The system's words where there are some.
-fn reason(trouble: &Trouble) -> String {
+pub(crate) fn reason(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Refused => "Connection refused".to_owned(),
         Trouble::Unresolvable(_) => "Name or service not known".to_owned(),

@@ -5,7 +5,7 @@ use crate::{
     connection::{ConnectionArgs, PASSWORD_VARIABLES, Verify},
     failure::Failure,
 };
-use node::{Connector, Family, Uri};
+use node::{ConnectOptions, Connector, Family, Uri};
 use operations::observe::Observation;
 use std::{
     io::{self, Read as _},
@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// The cluster's node that the arguments name: `host port`, and `host:port` where there is one argument only.
-    fn entry(&self) -> Result<NodeAddr, Misuse> {
+    pub(super) fn entry(&self) -> Result<NodeAddr, Misuse> {
         let parsed = match &self.arguments[..] {
             [address] => address.parse(),
             [host, port, ..] => NodeAddr::from_parts(host, port),
@@ -117,17 +117,26 @@ impl Session {
     }
 
     pub(super) fn connector(&self) -> Result<Connector, Failure> {
-        let family = match (self.invocation.has("-4"), self.invocation.has("-6")) {
+        Connector::new(self.options()?).map_err(|error| Failure::new(error.to_string()))
+    }
+
+    /// Which addresses of a host name to use.
+    pub(super) fn family(&self) -> Family {
+        match (self.invocation.has("-4"), self.invocation.has("-6")) {
             (true, false) => Family::V4,
             (false, true) => Family::V6,
             _ => Family::Any,
-        };
+        }
+    }
+
+    /// How to connect.
+    pub(super) fn options(&self) -> Result<ConnectOptions, Failure> {
         let variables = match self.wording {
             Some(Wording::Redis) => &["REDISCLI_AUTH"][..],
             Some(Wording::Valkey) => &["VALKEYCLI_AUTH", "REDISCLI_AUTH"][..],
             None => &PASSWORD_VARIABLES[..],
         };
-        self.connection.connector(variables, Verify::Chain, family)
+        self.connection.options(variables, Verify::Chain, self.family())
     }
 }
 

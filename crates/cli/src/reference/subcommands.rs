@@ -1,6 +1,6 @@
 //! What can follow `--cluster`.
 
-use super::{Session, Stop, Terminal, call, check, create, info, misuse::Misuse, rebalance, reshard};
+use super::{Session, Stop, Terminal, call, check, create, import, info, misuse::Misuse, rebalance, reshard};
 use crate::failure::ExitStatus;
 use futures_util::future::LocalBoxFuture;
 
@@ -68,7 +68,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         arguments: "host:port milliseconds",
         run: Some(|session, terminal| Box::pin(call::set_timeout(session, terminal))),
     },
-    later("import", 1, Some(1), "host:port"),
+    Subcommand {
+        name: "import",
+        arity: (1, Some(1)),
+        arguments: "host:port  --cluster-from <arg> [--cluster-from-user <arg>] [--cluster-from-askpass] [--cluster-copy] [--cluster-replace]",
+        run: Some(|session, terminal| Box::pin(import::run(session, terminal))),
+    },
     later("backup", 2, Some(2), "host:port backup_directory"),
     Subcommand {
         name: "help",

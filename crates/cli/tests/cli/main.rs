@@ -4,6 +4,7 @@
 mod bad_input;
 mod create;
 mod everywhere;
+mod importing;
 mod interrupted;
 mod letting_in;
 mod local;

@@ -3,11 +3,11 @@
 use super::{Fate, Importer, Item, Owner, Standing, answers::Refusal, deliver::Left, lock, names};
 use crate::{
     exchange::{accepted_in, in_database, none_refused},
-    port::{Arrived, Command, Key, NodeError, NodeLink, Restoration},
+    port::{Arrived, Command, Expiry, Key, NodeError, NodeLink, Restoration},
     run::RunError,
 };
 use std::sync::Arc;
-use topology::Reply;
+use topology::{Reply, ServerInfo};
 
 impl Importer<'_> {
     /// Copies keys to their owner. Where they are to move, one leaves the server when it has arrived and has not been changed meanwhile.
@@ -55,19 +55,23 @@ impl Importer<'_> {
         let keys: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
         let watch = (!self.order.copy).then_some(Command::Watch(keys));
         let watching = usize::from(watch.is_some());
-        let questions = items
-            .iter()
-            .flat_map(|item| [Command::DumpLarge(item.key.clone(), item.bytes), Command::TimeToLive(item.key.clone())]);
+        let absolute = tells_expiry_time(&self.import.server);
+        let expiry = |key: Key| if absolute { Command::ExpiryTime(key) } else { Command::TimeToLive(key) };
+        let questions =
+            items.iter().flat_map(|item| [Command::DumpLarge(item.key.clone(), item.bytes), expiry(item.key.clone())]);
         let replies = accepted_in(link, database, watch.into_iter().chain(questions).collect()).await?;
         let mut replies = replies.into_iter().skip(watching);
         let dumped = items.into_iter().map(|item| {
             let (dump, expiry) = (replies.next(), replies.next());
             let Some(Reply::Bytes(payload)) = dump else { return (item, None) };
-            let time_to_live = expiry.and_then(|expiry| expiry.as_integer()).unwrap_or(-1);
-            // It goes within this millisecond: 0 would mean never.
-            let time_to_live = if time_to_live == 0 { 1 } else { u64::try_from(time_to_live).unwrap_or_default() };
+            let expiry = match expiry.and_then(|expiry| expiry.as_integer()).map(u64::try_from) {
+                Some(Ok(time)) if absolute => Expiry::At(time),
+                // It goes within this millisecond: 0 would mean never.
+                Some(Ok(left)) => Expiry::In(left.max(1)),
+                _ => Expiry::Never,
+            };
             let (key, replace) = (item.key.clone(), self.order.replace || item.is(Standing::Outdated));
-            (item, Some(Restoration { key, time_to_live, payload, replace }))
+            (item, Some(Restoration { key, expiry, payload, replace }))
         });
         Ok(dumped.collect())
     }
@@ -119,4 +123,9 @@ impl Importer<'_> {
         lock(&self.spare).push(link);
         Ok(if outcome == Some(Reply::Nil) { (Vec::new(), items) } else { (items, Vec::new()) })
     }
+}
+
+/// Whether a server tells when keys go, and not only how long they stay: since 7.0.
+fn tells_expiry_time(server: &ServerInfo) -> bool {
+    server.version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 7)
 }

@@ -67,6 +67,8 @@ pub enum Command {
     Restore(Box<Restoration>),
     /// `PTTL`: milliseconds; -1 for a key that stays, -2 for one that is not there.
     TimeToLive(Key),
+    /// `PEXPIRETIME` (7.0): Unix milliseconds; -1 for a key that stays, -2 for one that is not there.
+    ExpiryTime(Key),
     /// `EXISTS`: 1 or 0.
     Exists(Key),
     /// `TYPE`
@@ -183,12 +185,23 @@ pub struct Migration {
 pub struct Restoration {
     /// Its name.
     pub key: Key,
-    /// Milliseconds until it goes; 0 for never.
-    pub time_to_live: u64,
+    /// When it goes.
+    pub expiry: Expiry,
     /// Its value as `DUMP` gave it.
     pub payload: Vec<u8>,
     /// Whether another value is replaced.
     pub replace: bool,
+}
+
+/// When a key goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Never.
+    Never,
+    /// In so many milliseconds.
+    In(u64),
+    /// At this time, Unix milliseconds (`ABSTTL`, 5.0).
+    At(u64),
 }
 
 /// What a value is, for the command that reads it whole.

@@ -1,0 +1,142 @@
+//! How far an import has come: one line that is written over, or lines of JSON.
+
+use super::units;
+use crate::{
+    importing::{Tally, shown},
+    moving::Shown,
+    printer::Printer,
+};
+use operations::run::Progress;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// Time between two lines.
+const LINES: Duration = Duration::from_millis(100);
+/// Time between two lines of JSON.
+const JSON_LINES: Duration = Duration::from_millis(500);
+
+/// The line that tells how far an import has come.
+pub(crate) struct Line<'a> {
+    printer: &'a mut Printer,
+    json: bool,
+    begin: Instant,
+    last: Option<Instant>,
+    keys: u64,
+    tally: Tally,
+}
+
+/// What a line of JSON tells.
+#[derive(Serialize)]
+struct Report {
+    keys_imported: u64,
+    keys_seen: u64,
+    keys: u64,
+    keys_per_second: u64,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds_left: Option<f64>,
+}
+
+impl<'a> Line<'a> {
+    pub(crate) fn new(printer: &'a mut Printer, keys: u64, json: bool) -> Self {
+        Self { printer, json, begin: Instant::now(), last: None, keys, tally: Tally::default() }
+    }
+
+    /// What became of the keys.
+    pub(crate) fn into_tally(self) -> Tally {
+        self.tally
+    }
+
+    pub(crate) fn show(&mut self, what: Shown) {
+        match what {
+            Shown::Stopping => {
+                self.printer.note("finishing the parcels on their way, then stopping (again to stop hard)\n");
+            }
+            Shown::Progress(Progress::Imported(imported)) => {
+                self.tally.take(&imported);
+                self.tell();
+            }
+            Shown::Progress(Progress::Waiting { missing }) => self.printer.progress(&format!("waiting: {missing}")),
+            Shown::Progress(Progress::LargeKey { key, bytes }) => {
+                self.printer.note(&format!("a large key goes alone: {}, {}\n", shown(&key), units::bytes(bytes)));
+            }
+            Shown::Progress(Progress::Relays { to, reason }) => {
+                let to = to.map_or_else(|| "keys".to_owned(), |to| format!("keys for {to}"));
+                self.printer
+                    .note(&format!("{to} go through this machine, the source cannot send them itself: {reason}\n"));
+            }
+            Shown::Progress(_) => {}
+        }
+    }
+
+    fn tell(&mut self) {
+        let period = if self.json { JSON_LINES } else { LINES };
+        if self.last.is_some_and(|last| last.elapsed() < period) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let report = self.report();
+        if self.json {
+            if let Ok(line) = serde_json::to_string(&report) {
+                self.printer.note(&format!("{line}\n"));
+            }
+        } else {
+            self.printer.progress(&text(&report));
+        }
+    }
+
+    fn report(&self) -> Report {
+        let seconds = self.begin.elapsed().as_secs_f64();
+        let seen = self.tally.seen();
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "shown to people"
+        )]
+        let (keys_per_second, done) = ((seen as f64 / seconds) as u64, seen as f64 / self.keys.max(1) as f64);
+        Report {
+            keys_imported: self.tally.done(),
+            keys_seen: seen,
+            keys: self.keys,
+            keys_per_second,
+            seconds,
+            seconds_left: (done > 0.02).then(|| (seconds / done * (1.0 - done)).max(0.0)),
+        }
+    }
+}
+
+fn text(report: &Report) -> String {
+    const BAR: u64 = 24;
+    let share = |of: u64| (report.keys_seen.saturating_mul(of) / report.keys.max(1)).min(of);
+    let (full, empty) = (share(BAR), BAR - share(BAR));
+    let bar = "━".repeat(usize::try_from(full).unwrap_or_default());
+    let rest = "╌".repeat(usize::try_from(empty).unwrap_or_default());
+    let mut parts = vec![
+        format!("{bar}{rest} {:>3} %", share(100)),
+        units::count(report.keys_imported, "key"),
+        format!("{} keys/s", units::grouped(report.keys_per_second)),
+    ];
+    parts.extend(report.seconds_left.map(|left| format!("{left:.0} s left")));
+    parts.join("   ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_tells_share_speed_and_what_is_left() {
+        let report = Report {
+            keys_imported: 50_000,
+            keys_seen: 51_000,
+            keys: 100_000,
+            keys_per_second: 80_000,
+            seconds: 0.6,
+            seconds_left: Some(0.6),
+        };
+        assert_eq!(text(&report), "━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌  51 %   50 000 keys   80 000 keys/s   1 s left");
+        // Keys may come while it goes on.
+        assert!(text(&Report { keys: 10, ..report }).contains("100 %"));
+    }
+}
