@@ -2,16 +2,16 @@
 
 mod command;
 mod error;
-mod replication;
 mod reading;
+mod replication;
 
 pub use command::{
     Arrived, Command, Expiry, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing, Restoration,
     SlotState, ValueType,
 };
 pub use error::{NodeError, TlsTrouble, Trouble};
-pub use replication::{Replicated, ReplicationDialer, ReplicationLink, ReplicationOptions};
 pub use reading::Reading;
+pub use replication::{Replicated, ReplicationDialer, ReplicationLink, ReplicationOptions};
 
 use futures_util::future::BoxFuture;
 use std::{net::IpAddr, sync::Arc};

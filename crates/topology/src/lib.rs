@@ -23,6 +23,7 @@ pub mod placement;
 pub mod plan;
 pub mod rebalance;
 pub mod remaining;
+pub mod replicated;
 mod reply;
 pub mod report;
 pub mod repurpose;

@@ -35,7 +35,8 @@ pub enum Effect {
 }
 
 /// Commands that a stream has beside changes of keys.
-const WITHOUT_KEYS: [&str; 9] = ["PING", "REPLCONF", "MULTI", "EXEC", "PUBLISH", "SPUBLISH", "SCRIPT", "FUNCTION", "SELECT"];
+const WITHOUT_KEYS: [&str; 9] =
+    ["PING", "REPLCONF", "MULTI", "EXEC", "PUBLISH", "SPUBLISH", "SCRIPT", "FUNCTION", "SELECT"];
 /// Commands that change whole databases.
 const OF_DATABASES: [&str; 3] = ["FLUSHALL", "FLUSHDB", "SWAPDB"];
 

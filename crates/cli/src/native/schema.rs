@@ -5,6 +5,7 @@ use super::{
     call::CallReport,
     cancel::CancelReport,
     change::ChangeReport,
+    import::ImportReport,
     local::status::{Listed, LocalReport},
 };
 use schemars::{Schema, schema_for};
@@ -20,6 +21,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("status", schema_for!(ClusterReport)),
         ("cancel", schema_for!(CancelReport)),
         ("change", schema_for!(ChangeReport)),
+        ("import", schema_for!(ImportReport)),
         ("call", schema_for!(CallReport)),
         ("local-status", schema_for!(LocalReport)),
         ("plan", schema_for!(Plan)),

@@ -46,7 +46,8 @@ fn assert_arrived(data: &Dataset, cluster: &Cluster) {
         What::Expiry { expected: Some(expected), found: Some(found) } => found.abs_diff(expected) > 5000,
         _ => true,
     };
-    let found: Vec<String> = data.compare(cluster).iter().filter(|found| differs(found)).map(ToString::to_string).collect();
+    let found: Vec<String> =
+        data.compare(cluster).iter().filter(|found| differs(found)).map(ToString::to_string).collect();
     assert!(found.is_empty(), "{} differences: {:#?}", found.len(), &found[..found.len().min(20)]);
 }
 
