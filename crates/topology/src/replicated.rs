@@ -72,7 +72,7 @@ impl KeyPositions {
         if let Some(name) = OF_DATABASES.iter().find(|known| is(known)) {
             return Effect::Databases((*name).to_owned());
         }
-        if WITHOUT_KEYS.iter().any(|known| is(&known)) {
+        if WITHOUT_KEYS.iter().any(&is) {
             return Effect::Nothing;
         }
         let Some(positions) = self.0.get(&name.to_ascii_lowercase()) else { return Effect::Asks };

@@ -2,7 +2,10 @@
 
 use crate::support::{PROGRAM, Run, addresses, cluster, command, eventually, eventually_cluster, run, start, tribune};
 use std::{fs, path::Path, process::Stdio, time::Duration};
-use testservers::{Certificates, Cluster, Dataset, Engine, Options, Process, Server, Servers, any_engine, each_engine};
+use testservers::{
+    Certificates, Cluster, Dataset, Difference, Engine, Options, Process, Server, Servers, What, any_engine,
+    each_engine,
+};
 
 /// A server of its own.
 fn standalone(engine: &Engine) -> Server {
@@ -309,7 +312,7 @@ fn keys_arrive_while_slots_move_and_a_primary_is_replaced() {
         let primary = servers.iter().rev().find(|server| server.call_ok(&["ROLE"]).starts_with("master")).unwrap();
         let id = primary.call_ok(&["CLUSTER", "MYID"]);
         let reshard = tribune(&format!("reshard {entry} --from all --to {id} --slots 300 --yes --dialect migrate"));
-        let status = importing.finish(Duration::from_secs(120));
+        let status = importing.finish(Duration::from_mins(2));
         assert_eq!(status.code(), Some(0), "with {reshard:#?}");
         eventually_cluster(&servers, 3);
         assert_arrived(&data, &Cluster::of(&servers));
