@@ -43,7 +43,7 @@ pub(crate) struct ChangeArgs {
     pub(crate) dry_run: bool,
     /// Save the plan as JSON and change nothing; tribune apply FILE carries it out
     #[arg(long, value_name = "FILE", conflicts_with = "yes")]
-    out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
     /// Write plan and outcome as JSON
     #[arg(long)]
     pub(crate) json: bool,

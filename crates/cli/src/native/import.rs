@@ -7,6 +7,7 @@ use crate::{
     importing::{self, SourceArgs, Tally, source_failure},
     moving::{Interruption, Shown},
     printer::{GREEN, Printer},
+    unfinished,
 };
 use clap::Args;
 use node::{Connector, Family};
@@ -74,6 +75,11 @@ enum Outcome {
 
 pub(crate) async fn run(arguments: &ImportArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let ImportArgs { target, source, change, .. } = arguments;
+    if change.out.is_some() {
+        return Err(Failure::new("an import cannot be saved: a file does not say how to reach the source")
+            .advice("look at it with --dry-run, and repeat the command")
+            .status(ExitStatus::WrongWords));
+    }
     let cluster = target.connection.options(&PASSWORD_VARIABLES, Verify::Full, Family::Any)?;
     let (address, source_connector) = source.connector(&target.connection, &cluster, Verify::Full, Family::Any)?;
     let encrypted = cluster.tls.is_some();
@@ -89,7 +95,7 @@ pub(crate) async fn run(arguments: &ImportArgs, printer: &mut Printer) -> Result
         let reason = plan.reasons.first().map_or("nothing to import", String::as_str);
         return change.nothing_to_do(&plan, &format!("{reason}\n"), printer);
     }
-    if !change.agree(&plan, &question(&wishes), printer)? {
+    if !change.agree(&plan, &question(&wishes), None, printer)? {
         return Ok(ExitStatus::Done);
     }
     let import = Import {
@@ -202,6 +208,7 @@ fn interrupted(interruption: Interruption, tally: &Tally, plan: &Plan) -> Failur
             let what = format!("stopped: {reached}, some more may be; nothing lost");
             Failure::new(what).status(ExitStatus::Stopped).advice(again)
         }
+        Interruption::Busy(pid) => unfinished::busy(pid, None),
         Interruption::Failed(error) => {
             let failure = Failure::from(error).because(format!("{reached}, nothing lost"));
             match failure.advice.clone() {

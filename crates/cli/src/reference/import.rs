@@ -6,6 +6,7 @@ use crate::{
     failure::{ExitStatus, Failure},
     importing::{self, SourceArgs, Tally, shown},
     moving::{Interruption, Shown},
+    unfinished,
 };
 use operations::{
     importing::{Fate, Import, Imported, ask_source, databases},
@@ -180,6 +181,7 @@ async fn carry_out(
             terminal.complain(&format!("stopped: {reached}; the same command goes on from here\n"));
             Err(Stop::Said(ExitStatus::Stopped))
         }
+        Err(Interruption::Busy(pid)) => Err(unfinished::busy(pid, None).into()),
         Err(Interruption::Failed(error)) => {
             let stop = match error {
                 RunError::Node(error) => unreachable(&error, terminal),
