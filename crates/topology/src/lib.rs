@@ -4,6 +4,7 @@
 //! come out, so that each decision can be tested without a server.
 
 mod address;
+pub mod backup;
 mod basis;
 pub mod changed;
 pub mod choose_slots;
