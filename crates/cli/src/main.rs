@@ -9,6 +9,7 @@ mod printer;
 mod prompt;
 mod reference;
 mod replies;
+mod saving;
 mod unfinished;
 
 use failure::{ExitStatus, Failure};

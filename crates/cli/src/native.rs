@@ -1,6 +1,7 @@
 //! The native words: `tribune COMMAND …`.
 
 mod apply;
+mod backup;
 mod call;
 mod cancel;
 mod change;
@@ -83,6 +84,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Take the keys of a standalone server into the cluster
     Import(import::ImportArgs),
+    /// Save the data of every shard into files, and check it
+    Backup(backup::BackupArgs),
     /// Clusters of processes on this machine
     #[command(subcommand)]
     Local(local::LocalCommand),
@@ -126,6 +129,7 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Cancel(arguments) => block_on(cancel::run(&arguments, printer)),
         Command::Apply(arguments) => block_on(apply::run(&arguments, printer)),
         Command::Import(arguments) => block_on(import::run(&arguments, printer)),
+        Command::Backup(arguments) => block_on(backup::run(&arguments, printer)),
         Command::Local(command) => local::run(&command, printer),
         Command::Completions(arguments) => Ok(shell::completions(&arguments, whole_table(), printer)),
         Command::Man(arguments) => shell::man(&arguments, whole_table(), printer),

@@ -1,5 +1,6 @@
 //! The words, lines and exit codes of `redis-cli --cluster` and `valkey-cli --cluster`.
 
+mod backup;
 mod blocks;
 mod call;
 mod check;

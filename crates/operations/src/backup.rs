@@ -3,10 +3,11 @@
 mod directory;
 mod snapshot;
 
-pub use directory::{Directory, FileTrouble, Unnamed};
+pub use directory::{Directory, FileTrouble};
 pub use snapshot::{Checked, NotASnapshot};
 
 use crate::port::{NodeError, ReplicationDialer, ReplicationLink, ReplicationOptions, Trouble};
+use directory::Unnamed;
 use futures_util::{StreamExt, stream};
 use snapshot::SnapshotCheck;
 use std::{
@@ -18,7 +19,10 @@ use tokio::{
     task::spawn_blocking,
 };
 use tokio_util::sync::CancellationToken;
-use topology::{NodeAddr, backup::Source};
+use topology::{
+    NodeAddr,
+    backup::{NODES_FILE, Source},
+};
 
 /// How many shards are copied at the same time.
 const AT_ONCE: usize = 32;
@@ -27,15 +31,32 @@ const PIECE: usize = 128 * 1024;
 /// How many pieces may wait for the disk.
 const WAITING: usize = 2;
 
-/// A shard that was copied, in a file that has no name yet and goes away unless it gets one.
-#[derive(Debug)]
-pub struct Copied {
-    /// The file.
-    pub file: Unnamed,
+/// What is to be saved.
+#[derive(Clone, Copy, Debug)]
+pub struct Backup<'a> {
+    /// The shards.
+    pub sources: &'a [Source],
+    /// Where.
+    pub directory: &'a Directory,
+    /// The text of [`NODES_FILE`].
+    pub nodes: &'a str,
+    /// Whether files that are there already are replaced.
+    pub overwrite: bool,
+}
+
+/// A shard that was saved: its file is whole, on the disk, and has its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
     /// What was checked of it.
     pub checked: Checked,
     /// How long it took.
     pub took: Duration,
+}
+
+/// A shard that was copied, in a file that has no name yet and goes away unless it gets one.
+struct Copied {
+    file: Unnamed,
+    saved: Saved,
 }
 
 /// A shard that could not be copied. Nothing is left of it.
@@ -72,22 +93,37 @@ pub struct Progress {
     pub of: Option<u64>,
 }
 
-/// Copies the sources into the directory, the checksum of each compared. The outcomes are in the order of the sources.
-pub async fn copy(
+/// Saves all shards at once; then the files that are whole get their names, and the file that says who owned what its own. The
+/// outcomes are in the order of the sources.
+///
+/// # Errors
+/// When the user stopped it, or no file could be made: then nothing has a name.
+pub async fn save(
     dialer: &dyn ReplicationDialer,
-    sources: &[Source],
-    directory: &Directory,
+    backup: Backup<'_>,
     stop: &CancellationToken,
     show: &(dyn Fn(Progress) + Send + Sync),
-) -> Vec<Result<Copied, BackupError>> {
+) -> Result<Vec<Result<Saved, BackupError>>, BackupError> {
+    let Backup { sources, directory, nodes, overwrite } = backup;
     let copies = sources.iter().enumerate().map(|(index, source)| async move {
         let tell = |bytes, of| show(Progress { source: index, bytes, of });
-        copy_one(dialer, source, directory, stop, &tell).await
+        copy(dialer, source, directory, stop, &tell).await
     });
-    stream::iter(copies).buffered(AT_ONCE).collect().await
+    let copied: Vec<_> = stream::iter(copies).buffered(AT_ONCE).collect().await;
+    if stop.is_cancelled() {
+        return Err(BackupError::Stopped);
+    }
+    let nodes_file = directory.filled(NODES_FILE, nodes)?;
+    let keep = |copied: Copied| copied.file.keep(overwrite).map(|()| copied.saved).map_err(BackupError::from);
+    let saved: Vec<_> = copied.into_iter().map(|copied| copied.and_then(keep)).collect();
+    if saved.iter().any(Result::is_ok) {
+        nodes_file.keep(overwrite)?;
+        directory.sync()?;
+    }
+    Ok(saved)
 }
 
-async fn copy_one(
+async fn copy(
     dialer: &dyn ReplicationDialer,
     source: &Source,
     directory: &Directory,
@@ -128,7 +164,7 @@ async fn copy_one(
     let written = writing.await;
     read?;
     match written {
-        Ok(Ok((file, checked))) => Ok(Copied { file, checked, took: begin.elapsed() }),
+        Ok(Ok((file, checked))) => Ok(Copied { file, saved: Saved { checked, took: begin.elapsed() } }),
         Ok(Err(WriteError::File(trouble))) => Err(trouble.into()),
         Ok(Err(WriteError::Snapshot(reason))) => Err(BackupError::Snapshot { from: from.clone(), reason }),
         Err(_) => {

@@ -1,7 +1,7 @@
 //! Reads clusters and runs plans through ports; knows no client library and no platform.
 
-pub mod everywhere;
 pub mod backup;
+pub mod everywhere;
 mod exchange;
 pub mod importing;
 pub mod moving;

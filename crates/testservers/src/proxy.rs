@@ -105,6 +105,11 @@ impl Proxy {
         self.control(Control::CutAfterCommands(commands));
     }
 
+    /// Flips a bit of the first byte that comes behind these on its way to the client, once.
+    pub fn flip_behind(&self, bytes: &[u8]) {
+        self.control(Control::FlipBehind(bytes.to_vec()));
+    }
+
     /// How often [`cut_after_bytes`](Self::cut_after_bytes) and [`cut_after_commands`](Self::cut_after_commands) have cut.
     pub fn cuts(&self) -> u64 {
         self.counts().cuts.load(Ordering::Relaxed)

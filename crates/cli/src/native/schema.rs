@@ -2,6 +2,7 @@
 
 use super::{
     FailureReport,
+    backup::{BackupOutlook, BackupReport},
     call::CallReport,
     cancel::CancelReport,
     change::ChangeReport,
@@ -23,6 +24,8 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("change", schema_for!(ChangeReport)),
         ("import", schema_for!(ImportReport)),
         ("call", schema_for!(CallReport)),
+        ("backup", schema_for!(BackupReport)),
+        ("backup-dry-run", schema_for!(BackupOutlook)),
         ("local-status", schema_for!(LocalReport)),
         ("plan", schema_for!(Plan)),
         ("local-list", schema_for!(Vec<Listed>)),

@@ -1,6 +1,6 @@
 //! What can follow `--cluster`.
 
-use super::{Session, Stop, Terminal, call, check, create, import, info, misuse::Misuse, rebalance, reshard};
+use super::{Session, Stop, Terminal, backup, call, check, create, import, info, misuse::Misuse, rebalance, reshard};
 use crate::failure::ExitStatus;
 use futures_util::future::LocalBoxFuture;
 
@@ -74,7 +74,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         arguments: "host:port  --cluster-from <arg> [--cluster-from-user <arg>] [--cluster-from-askpass] [--cluster-copy] [--cluster-replace]",
         run: Some(|session, terminal| Box::pin(import::run(session, terminal))),
     },
-    later("backup", 2, Some(2), "host:port backup_directory"),
+    Subcommand {
+        name: "backup",
+        arity: (2, Some(2)),
+        arguments: "host:port backup_directory",
+        run: Some(|session, terminal| Box::pin(backup::run(session, terminal))),
+    },
     Subcommand {
         name: "help",
         arity: (0, None),

@@ -1,6 +1,7 @@
 //! The program as people use it, on real servers.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what helps tests fails as they do")]
 
+mod backup;
 mod bad_input;
 mod create;
 mod everywhere;

@@ -37,6 +37,11 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of the file with this name.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -48,7 +53,7 @@ impl Directory {
     }
 
     /// A file that is to have this name once it is whole. It goes away with the value, also when nothing else is left of it.
-    pub fn unnamed(&self, name: &str) -> Result<Unnamed, FileTrouble> {
+    pub(super) fn unnamed(&self, name: &str) -> Result<Unnamed, FileTrouble> {
         let mut builder = Builder::new();
         // Who may read it says the user's umask, as for every file.
         let builder = builder.prefix(".tribune-").suffix(".partial").permissions(Permissions::from_mode(0o666));
@@ -58,16 +63,16 @@ impl Directory {
         Ok(Unnamed { file, path })
     }
 
-    /// Makes a file of this text and gives it its name.
-    pub fn write(&self, name: &str, text: &str, overwrite: bool) -> Result<(), FileTrouble> {
+    /// A file of this text, on the disk, that has no name yet.
+    pub(super) fn filled(&self, name: &str, text: &str) -> Result<Unnamed, FileTrouble> {
         let mut file = self.unnamed(name)?;
         file.write_all(text.as_bytes()).map_err(|error| file.trouble(&error))?;
         file.sync()?;
-        file.keep(overwrite)
+        Ok(file)
     }
 
     /// Has the disk keep the names.
-    pub fn sync(&self) -> Result<(), FileTrouble> {
+    pub(super) fn sync(&self) -> Result<(), FileTrouble> {
         let synced = File::open(&self.path).and_then(|directory| directory.sync_all());
         synced.map_err(|error| FileTrouble { path: self.path.clone(), reason: reason(&error) })
     }
@@ -75,17 +80,12 @@ impl Directory {
 
 /// A file without its name.
 #[derive(Debug)]
-pub struct Unnamed {
+pub(super) struct Unnamed {
     file: NamedTempFile,
     path: PathBuf,
 }
 
 impl Unnamed {
-    /// The path that it is to have.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Has the disk keep what was written.
     pub(super) fn sync(&self) -> Result<(), FileTrouble> {
         self.file.as_file().sync_all().map_err(|error| self.trouble(&error))
@@ -95,7 +95,7 @@ impl Unnamed {
     ///
     /// # Errors
     /// When there is such a file already and it is not to be replaced.
-    pub fn keep(self, overwrite: bool) -> Result<(), FileTrouble> {
+    pub(super) fn keep(self, overwrite: bool) -> Result<(), FileTrouble> {
         let Self { file, path } = self;
         let kept = if overwrite { file.persist(&path) } else { file.persist_noclobber(&path) };
         kept.map(drop).map_err(|error| FileTrouble { path, reason: reason(&error.error) })
@@ -156,11 +156,11 @@ mod tests {
     fn a_file_that_is_there_is_replaced_only_when_that_is_asked_for() {
         let place = tempfile::tempdir().unwrap();
         let directory = Directory::open(place.path()).unwrap();
-        directory.write("a", "old", false).unwrap();
-        let refused = directory.write("a", "new", false).unwrap_err();
+        directory.filled("a", "old").unwrap().keep(false).unwrap();
+        let refused = directory.filled("a", "new").unwrap().keep(false).unwrap_err();
         assert_eq!(refused.reason, "there is such a file already");
         assert_eq!(fs::read_to_string(place.path().join("a")).unwrap(), "old");
-        directory.write("a", "new", true).unwrap();
+        directory.filled("a", "new").unwrap().keep(true).unwrap();
         assert_eq!(fs::read_to_string(place.path().join("a")).unwrap(), "new");
         assert_eq!(files(place.path()), ["a"]);
     }

@@ -23,6 +23,7 @@ pub(super) enum Control {
     Cut,
     CutAfterBytes(Direction, u64),
     CutAfterCommands(u64),
+    FlipBehind(Vec<u8>),
     Refuse(bool),
     Freeze(bool),
     /// Nothing, once what was being done is done and counted.

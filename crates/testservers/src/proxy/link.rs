@@ -57,11 +57,17 @@ impl Link {
     }
 
     /// Takes in what has come, where something has.
-    pub(super) fn read(&mut self, direction: Direction, delay: Duration, buffer: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn read(
+        &mut self,
+        direction: Direction,
+        delay: Duration,
+        flip_behind: &mut Option<Vec<u8>>,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
         match direction {
             _ if !self.is_ready => Ok(()),
-            Direction::ToServer => self.to_server.read(&self.client, delay, buffer),
-            Direction::ToClient => self.to_client.read(&self.server, delay, buffer),
+            Direction::ToServer => self.to_server.read(&self.client, delay, flip_behind, buffer),
+            Direction::ToClient => self.to_client.read(&self.server, delay, flip_behind, buffer),
         }
     }
 

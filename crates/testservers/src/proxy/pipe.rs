@@ -80,7 +80,13 @@ impl Pipe {
     }
 
     /// Takes in what has come.
-    pub(super) fn read(&mut self, mut source: &TcpStream, delay: Duration, buffer: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn read(
+        &mut self,
+        mut source: &TcpStream,
+        delay: Duration,
+        flip_behind: &mut Option<Vec<u8>>,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
         buffer.resize(PIECE, 0);
         for _ in 0..PIECES_AT_ONCE {
             if !self.wants_to_read() {
@@ -92,7 +98,8 @@ impl Pipe {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            let bytes = buffer.get(..count).unwrap_or_default().to_vec();
+            let mut bytes = buffer.get(..count).unwrap_or_default().to_vec();
+            flip(&mut bytes, flip_behind);
             self.chunks.push_back(Chunk { due: Instant::now() + delay, bytes, sent: 0 });
             self.under_way += count;
             self.source_ended = count == 0;
@@ -141,6 +148,16 @@ impl Pipe {
             }
         }
         Ok(all)
+    }
+}
+
+/// Flips a bit of the byte behind what is looked for, where both came in one piece; then nothing is looked for any more.
+fn flip(bytes: &mut [u8], behind: &mut Option<Vec<u8>>) {
+    let Some(wanted) = behind else { return };
+    let found = bytes.windows(wanted.len().max(1)).position(|window| window == wanted.as_slice());
+    if let Some(byte) = found.and_then(|found| bytes.get_mut(found + wanted.len())) {
+        *byte ^= 1;
+        *behind = None;
     }
 }
 

@@ -47,6 +47,7 @@ const LATE: Duration = Duration::from_micros(150);
 struct Way {
     delay: Duration,
     budget: Budget,
+    flip_behind: Option<Vec<u8>>,
 }
 
 impl Worker {
@@ -129,6 +130,7 @@ impl Worker {
                     self.forget_budgets();
                     self.to_server.budget.commands = Some(commands);
                 }
+                Control::FlipBehind(bytes) => self.to_client.flip_behind = Some(bytes),
                 Control::Refuse(refused) => self.refused = refused,
                 Control::Freeze(frozen) => self.frozen = frozen,
                 Control::Settle => {}
@@ -175,7 +177,7 @@ impl Worker {
                 Direction::ToServer => &mut self.to_server,
                 Direction::ToClient => &mut self.to_client,
             };
-            link.read(direction, way.delay, &mut self.buffer)?;
+            link.read(direction, way.delay, &mut way.flip_behind, &mut self.buffer)?;
             let passed = link.write(direction, &mut way.budget)?;
             self.count(direction, &passed);
         }
