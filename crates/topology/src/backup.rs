@@ -1,8 +1,6 @@
 //! A backup of a cluster: what is copied from where, under which name, and the file that says who owned what.
 
-use crate::{
-    ClusterView, Engine, Flag, NodeAddr, NodeEntry, NodeId, NodeView, ServerInfo, Shard, SlotSet, plan::NodeRef,
-};
+use crate::{ClusterView, Engine, Flag, NodeAddr, NodeEntry, NodeId, ServerInfo, Shard, SlotSet, plan::NodeRef};
 use std::fmt::Write as _;
 
 /// The name of the file that says who owned what.
@@ -86,8 +84,8 @@ pub fn file_name(engine: Engine, primary: &NodeRef) -> String {
 }
 
 /// The text of [`NODES_FILE`] for these nodes, as the reference tools write it; `errors` is how many problems their check counts.
-pub fn nodes_file<'a>(nodes: impl IntoIterator<Item = (&'a NodeAddr, &'a NodeView)>, errors: usize) -> String {
-    let nodes: Vec<String> = nodes.into_iter().map(|(address, view)| object(address, &view.myself, errors)).collect();
+pub fn nodes_file<'a>(nodes: impl IntoIterator<Item = (&'a NodeAddr, &'a NodeEntry)>, errors: usize) -> String {
+    let nodes: Vec<String> = nodes.into_iter().map(|(address, entry)| object(address, entry, errors)).collect();
     format!("[\n{}\n]", nodes.join(",\n"))
 }
 
@@ -138,7 +136,7 @@ fn ranges(slots: &SlotSet) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ObservedNode, Silence};
+    use crate::{NodeView, ObservedNode, Silence};
 
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -208,7 +206,7 @@ mod tests {
         let mut view = view();
         let said = view.nodes[0].said.as_mut().unwrap();
         said.myself.migrating.insert(crate::Slot::new(6).unwrap(), B.parse().unwrap());
-        let nodes = view.answering().take(2).map(|(node, view)| (&node.address, view));
+        let nodes = view.answering().take(2).map(|(node, view)| (&node.address, &view.myself));
         let expected = format!(
             r#"[
   {{

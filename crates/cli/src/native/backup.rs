@@ -20,9 +20,8 @@ use operations::{
 use progress::Line;
 use std::{path::PathBuf, sync::Mutex};
 use topology::{
-    Flag,
     backup::{Missing, NODES_FILE, Source, nodes_file, sources},
-    findings::{self, Severity},
+    findings::{self, FindingCode, Severity},
 };
 
 /// Save the data of every shard into a directory, all at once, and check it.
@@ -87,7 +86,7 @@ pub(crate) async fn run(arguments: &BackupArgs, printer: &mut Printer) -> Result
         refuse_to_replace(&prospect)?;
     }
     if !way.json {
-        printer.note(&check::findings(&prospect.findings));
+        printer.note(&problems(&prospect));
     }
     let nodes = nodes(&observation, &prospect);
     let backup = Backup { sources: &sources, directory: &directory, nodes: &nodes, overwrite: way.overwrite };
@@ -107,11 +106,22 @@ fn dry_run(way: &Way, prospect: &Prospect<'_>, printer: &mut Printer) -> Result<
     if way.json {
         print_json(printer, &outlook)?;
     } else {
-        printer.note(&check::findings(&prospect.findings));
+        printer.note(&problems(prospect));
         printer.out(&outlook.text());
     }
     let present = !prospect.present.is_empty() && !way.overwrite;
     Ok(if outlook.succeeds() && !present { ExitStatus::Done } else { ExitStatus::NotDone })
+}
+
+/// What is wrong with the cluster, and what of it matters here.
+fn problems(prospect: &Prospect<'_>) -> String {
+    let mut text = check::findings(&prospect.findings);
+    if prospect.findings.iter().any(|finding| finding.code == FindingCode::SlotsOpen) {
+        text.push_str(
+            "  slots are open: a key that moves while this is saved may be in no file; save when nothing moves\n",
+        );
+    }
+    text
 }
 
 fn refuse_to_replace(prospect: &Prospect<'_>) -> Result<(), Failure> {
@@ -121,11 +131,10 @@ fn refuse_to_replace(prospect: &Prospect<'_>) -> Result<(), Failure> {
     Err(failure.advice("take another directory      or, to replace what is there, add --overwrite"))
 }
 
-/// The file of nodes, those included that answer and are no ruins.
+/// The file of nodes, those included that others tell of.
 fn nodes(observation: &Observation, prospect: &Prospect<'_>) -> String {
     let problems = prospect.findings.iter().filter(|finding| finding.severity == Severity::Problem).count();
-    let taking_part = observation.view.answering().filter(|(_, view)| !view.myself.flags.has(&Flag::Failing));
-    nodes_file(taking_part.map(|(node, view)| (&node.address, view)), problems)
+    nodes_file(observation.view.members().map(|member| (&member.node.address, member.account)), problems)
 }
 
 fn finish(

@@ -21,7 +21,7 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
     for source in &sources {
         terminal.say(Tone::Info, &format!(">>> Node {} -> Saving RDB...\n", source.primary.address.bare()));
     }
-    let text = nodes_file(nodes.iter().map(|node| (node.address, node.view)), errors(&nodes));
+    let text = nodes_file(nodes.iter().map(|node| (node.address, node.entry())), errors(&nodes));
     let backup = Backup { sources: &sources, directory: &directory, nodes: &text, overwrite: true };
     let saved = match saving::interruptible(&session.connector()?, backup, &|_| {}).await {
         Ok(saved) => saved,

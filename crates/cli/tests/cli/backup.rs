@@ -53,11 +53,9 @@ fn restored(
             ends.join("-")
         });
         let slots: Vec<String> = slots.collect();
-        let (port, epoch) = (server.port(), &primary["current_epoch"]);
+        let (epoch, slots) = (&primary["current_epoch"], slots.join(" "));
         let text = format!(
-            "{id} 127.0.0.1:{port}@{} myself,master - 0 0 {epoch} connected {}\nvars currentEpoch {epoch} lastVoteEpoch 0\n",
-            port + 10000,
-            slots.join(" ")
+            "{id} :0@0 myself,master - 0 0 {epoch} connected {slots}\nvars currentEpoch {epoch} lastVoteEpoch 0\n"
         );
         fs::write(server.directory().join("nodes.conf"), text).unwrap();
         server.restart();
@@ -236,7 +234,7 @@ fn a_primary_that_does_not_answer_is_named_and_the_others_are_kept() {
 fn nothing_is_replaced_unless_that_is_asked_for_and_a_dry_run_writes_nothing() {
     let Some(engine) = any_engine() else { return };
     let servers = Servers::start_with(&engine, 1, |builder, _| builder.config("rdbchecksum", "no"));
-    tribune(&format!("create --yes {}", servers[0].address())).succeeded();
+    tribune(&format!("create --yes --shards 1 {}", servers[0].address())).succeeded();
     servers[0].call_ok(&["SET", "a", "1"]);
     let (place, path) = place();
     let words = format!("backup {} {path}", servers[0].address());
