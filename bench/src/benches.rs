@@ -2,6 +2,7 @@
 
 mod check;
 mod create;
+mod fix;
 mod import;
 mod program;
 mod stopped;
@@ -21,7 +22,7 @@ pub(crate) struct Bench {
 }
 
 /// All benches, in the order in which they run.
-pub(crate) const BENCHES: [Bench; 9] = [
+pub(crate) const BENCHES: [Bench; 10] = [
     Bench { name: "start", about: "how long --help takes", rounds: 50, run: program::start },
     Bench { name: "size", about: "how big the program is", rounds: 1, run: program::size },
     Bench {
@@ -48,6 +49,12 @@ pub(crate) const BENCHES: [Bench; 9] = [
         about: "checking 60 nodes for keys of slots that others own; the reference once",
         rounds: 5,
         run: check::owners,
+    },
+    Bench {
+        name: "fix-10",
+        about: "finishing 1000 moves of slots that were interrupted, between 10 primaries",
+        rounds: 3,
+        run: fix::half_open,
     },
     Bench {
         name: "check-stopped-6",

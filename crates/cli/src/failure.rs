@@ -1,7 +1,7 @@
 //! How a command ends.
 
-use operations::{observe::NoEntry, port::NodeError, run::RunError};
-use topology::{NotAnAddress, create::CreateRefusal};
+use operations::{moving::MoveError, observe::NoEntry, port::NodeError, run::RunError};
+use topology::{NotAnAddress, create::CreateRefusal, repair::RepairRefusal};
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,12 @@ impl From<CreateRefusal> for Failure {
     }
 }
 
+impl From<RepairRefusal> for Failure {
+    fn from(refusal: RepairRefusal) -> Self {
+        Self { why: refusal.why().map(str::to_owned), advice: Some(refusal.advice()), ..Self::new(refusal.to_string()) }
+    }
+}
+
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let what = error.to_string();
@@ -111,6 +117,13 @@ impl From<RunError> for Failure {
                     ..Self::new(first.map_or(what, ToString::to_string))
                 }
             }
+            RunError::Several { failures } => {
+                let mut failures = failures.into_iter();
+                let first = failures.next().map_or_else(|| Self::new(what), Self::from);
+                Self { more: failures.map(|failure| failure.to_string()).collect(), ..first }
+            }
+            RunError::Move(error) if matches!(*error, MoveError::DifferentValues { .. }) => Self::new(what)
+                .advice("look at them on both; where the owner's may stay: the same command with --replace"),
             RunError::NotInTime { .. } => Self::new(what).advice("look at its log"),
             _ => Self::new(what),
         }

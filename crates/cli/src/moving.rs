@@ -24,6 +24,8 @@ pub(crate) struct MoveOptions {
     pub(crate) pace: Pace,
     /// Whether a key that is on both nodes with different values is replaced by the owner's.
     pub(crate) replace: bool,
+    /// Whether the other steps go on when one fails.
+    pub(crate) persistent: bool,
     /// How long to wait for what the servers do on their own.
     pub(crate) patience: Patience,
 }
@@ -77,7 +79,10 @@ async fn run(
     let stop = CancellationToken::new();
     let tell = |progress| show(Shown::Progress(progress));
     let moves = Moves { dialer: Arc::new(connector.clone()), pace: options.pace, replace: options.replace };
-    let runner = Runner::new(links, options.patience, &tell).with_moves(moves).stopped_by(stop.clone());
+    let runner = Runner::new(links, options.patience, &tell)
+        .with_moves(moves)
+        .despite_failures(options.persistent)
+        .stopped_by(stop.clone());
     interruptible(runner.run(plan), moves_slots(plan), &stop, show).await
 }
 
@@ -111,7 +116,7 @@ fn interruption(error: RunError) -> Interruption {
     if let RunError::Stopped = error { Interruption::Stopped } else { Interruption::Failed(error) }
 }
 
-/// Whether a plan moves slots: only then there is more to stop than a command.
+/// Whether a plan moves slots or keys: only then there is more to stop than a command.
 pub(crate) fn moves_slots(plan: &Plan) -> bool {
-    plan.steps.iter().any(|step| matches!(step.action, Action::MoveSlots { .. }))
+    plan.steps.iter().any(|step| matches!(step.action, Action::MoveSlots { .. } | Action::GatherKeys { .. }))
 }

@@ -7,7 +7,9 @@ mod cancel;
 mod change;
 mod check;
 mod create;
+mod doctor;
 mod failover;
+mod fix;
 mod import;
 mod import_progress;
 mod info;
@@ -58,10 +60,14 @@ enum Command {
     Create(create::CreateArgs),
     /// Find what is wrong with a cluster
     Check(check::CheckArgs),
+    /// Explain what is wrong with a cluster, and what mends it
+    Doctor(doctor::DoctorArgs),
     /// List the primaries with their keys and slots
     Info(info::InfoArgs),
     /// Show a cluster on one screen, problems first
     Status(status::StatusArgs),
+    /// Repair slots: open, not served, claimed by several, with keys in several places
+    Fix(fix::FixArgs),
     /// Move slots from some primaries to another
     Reshard(reshard::ReshardArgs),
     /// Give every primary its share of the slots
@@ -116,8 +122,10 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
     let outcome = match words.command {
         Command::Create(arguments) => block_on(create::run(&arguments, printer)),
         Command::Check(arguments) => block_on(check::run(&arguments, printer)),
+        Command::Doctor(arguments) => block_on(doctor::run(&arguments, printer)),
         Command::Info(arguments) => block_on(info::run(&arguments, printer)),
         Command::Status(arguments) => block_on(status::run(&arguments, printer)),
+        Command::Fix(arguments) => block_on(fix::run(&arguments, printer)),
         Command::Reshard(arguments) => block_on(reshard::run(&arguments, printer)),
         Command::Rebalance(arguments) => block_on(rebalance::run(&arguments, printer)),
         Command::Scale(arguments) => block_on(scale::run(&arguments, printer)),

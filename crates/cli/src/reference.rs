@@ -5,6 +5,7 @@ mod blocks;
 mod call;
 mod check;
 mod create;
+mod fix;
 mod grammar;
 mod import;
 mod info;

@@ -93,6 +93,15 @@ pub(crate) fn rest_of(request: &str, view: &ClusterView) -> Result<Option<Plan>,
     Ok(rest)
 }
 
+/// Refuses when a run of this cluster still goes on, in another process of this machine.
+///
+/// # Errors
+/// When it does.
+pub(crate) fn refuse_beside_another(view: &ClusterView) -> Result<(), Failure> {
+    let Some(found) = of(view) else { return Ok(()) };
+    found.runner().map_or(Ok(()), |pid| Err(busy(pid, Some(&found.run.plan.goal))))
+}
+
 /// That another process changes the cluster.
 pub(crate) fn busy(pid: i32, goal: Option<&str>) -> Failure {
     let failure = Failure::new(format!("process {pid} is changing this cluster"))

@@ -21,6 +21,9 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::Exec => cmd("EXEC"),
         Command::SetConfigEpoch(epoch) => with(words(&["CLUSTER", "SET-CONFIG-EPOCH"]), *epoch),
         Command::AddSlots(slots) => ranges(words(&["CLUSTER", "ADDSLOTSRANGE"]), slots),
+        Command::RemoveSlots(slots) => ranges(words(&["CLUSTER", "DELSLOTSRANGE"]), slots),
+        Command::BumpEpoch => words(&["CLUSTER", "BUMPEPOCH"]),
+        Command::DropCopy(proof) => with(cmd("UNLINK"), proof.key()),
         Command::Meet { ip, port, bus_port } => {
             let mut rendered = words(&["CLUSTER", "MEET"]);
             rendered.arg(ip.to_string()).arg(*port).arg(*bus_port);

@@ -7,6 +7,7 @@ pub mod importing;
 pub mod moving;
 pub mod observe;
 pub mod port;
+pub mod repair;
 pub mod run;
 pub mod server_migrations;
 pub mod stray;

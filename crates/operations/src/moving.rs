@@ -1,6 +1,6 @@
 //! Moving slots with their keys from one primary to another.
 
-mod both;
+pub(crate) mod both;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod pace;

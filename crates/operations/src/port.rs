@@ -7,7 +7,7 @@ mod replication;
 
 pub use command::{
     Arrived, Command, Expiry, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing, Restoration,
-    SlotState, ValueType,
+    SlotState, Superseded, ValueType,
 };
 pub use error::{NodeError, TlsTrouble, Trouble};
 pub use reading::Reading;

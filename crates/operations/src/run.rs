@@ -2,6 +2,7 @@
 
 mod import;
 mod moves;
+mod repair;
 mod roles;
 mod service;
 mod steps;
@@ -138,6 +139,12 @@ pub enum RunError {
     /// The user stopped it.
     #[error("stopped")]
     Stopped,
+    /// Steps of a run that goes on in spite of failures have failed.
+    #[error("{}", failures.first().map_or_else(String::new, ToString::to_string))]
+    Several {
+        /// Their failures, at least two.
+        failures: Vec<Self>,
+    },
     /// Some nodes did not come to know each other in time.
     #[error("the nodes do not all reach each other after {} s", waited.as_secs())]
     Estranged {
@@ -179,6 +186,7 @@ pub struct Runner<'a> {
     progress: &'a (dyn Fn(Progress) + Send + Sync),
     moves: Option<Moves>,
     import: Option<Import>,
+    persistent: bool,
     stop: CancellationToken,
     /// Nodes that have a migration of their own under way: Redis servers have one at a time.
     busy: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
@@ -192,7 +200,8 @@ impl<'a> Runner<'a> {
         progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> Self {
         let busy = links.keys().map(|id| (*id, tokio::sync::Mutex::default())).collect();
-        Self { links, patience, progress, moves: None, import: None, stop: CancellationToken::new(), busy }
+        let stop = CancellationToken::new();
+        Self { links, patience, progress, moves: None, import: None, persistent: false, stop, busy }
     }
 
     /// Lets it run plans that move slots, and how.
@@ -216,31 +225,50 @@ impl<'a> Runner<'a> {
         self
     }
 
+    /// Lets it go on with all other steps when one fails: each looks first whether it may be done.
+    #[must_use]
+    pub const fn despite_failures(mut self, persistent: bool) -> Self {
+        self.persistent = persistent;
+        self
+    }
+
     /// Runs the plan. Dropping the future stops it between two commands; planning anew goes on from there.
     pub async fn run(&self, plan: &Plan) -> Result<(), RunError> {
         let of = u32::try_from(plan.stages().count()).unwrap_or(u32::MAX);
+        let mut failures = Vec::new();
         for (steps, stage) in plan.stages().zip(1..) {
             if self.stop.is_cancelled() {
-                return Err(RunError::Stopped);
+                failures.push(RunError::Stopped);
+                break;
             }
             let actions = steps.iter().map(|step| step.action.clone()).collect();
             (self.progress)(Progress::Stage { stage, of, actions });
-            self.act_together(&steps).await?;
+            failures.extend(self.act_together(&steps).await);
+            if !failures.is_empty() && !self.persistent {
+                break;
+            }
             (self.progress)(Progress::StageDone { stage });
         }
-        Ok(())
+        // Those that were stopped tell less than the one for which they were.
+        failures.sort_by_key(|error| matches!(error, RunError::Stopped));
+        match (failures.len(), self.persistent) {
+            (2.., true) => Err(RunError::Several { failures }),
+            _ => failures.into_iter().next().map_or(Ok(()), Err),
+        }
     }
 
-    /// Does what the steps of a stage say. One that fails lets those that can be stopped end properly.
-    async fn act_together(&self, steps: &[&Step]) -> Result<(), RunError> {
+    /// Does what the steps of a stage say; gives what has failed. One that fails lets those that can be stopped end properly.
+    async fn act_together(&self, steps: &[&Step]) -> Vec<RunError> {
         let stop = self.stop.child_token();
         let acts = steps.iter().map(|step| {
             let stop = &stop;
-            self.act(&step.action, stop).inspect_err(move |_| stop.cancel())
+            self.act(&step.action, stop).inspect_err(move |_| {
+                if !self.persistent {
+                    stop.cancel();
+                }
+            })
         });
-        let failures = join_all(acts).await.into_iter().filter_map(Result::err);
-        // Those that were stopped tell less than the one for which they were.
-        failures.min_by_key(|error| matches!(error, RunError::Stopped)).map_or(Ok(()), Err)
+        join_all(acts).await.into_iter().filter_map(Result::err).collect()
     }
 
     async fn act(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
@@ -248,6 +276,12 @@ impl<'a> Runner<'a> {
             Action::SetEpoch { node, epoch } => self.set_epoch(node, *epoch).await,
             Action::AddSlots { node, slots } => self.add_slots(node, slots).await,
             Action::Replicate { replica, primary } => self.replicate(replica, primary).await,
+            Action::YieldSlots { node, owner, slots } => self.yield_slots(node, owner, slots).await,
+            Action::SettleSlots { node, slots, above } => self.settle_slots(node, slots, *above).await,
+            Action::CloseSlots { node, slots } => self.close_slots(node, slots).await,
+            Action::GatherKeys { slots, from, to, served, .. } => {
+                self.gather_keys(slots, from, to, *served, stop).await
+            }
             Action::GiveUpSlots { node } => self.give_up_slots(node).await,
             Action::Reset { node } => self.reset(node).await,
             Action::Detach { node, from } => self.detach(node, from).await,

@@ -2,10 +2,12 @@
 
 pub(crate) mod agreement;
 mod coverage;
+mod explanations;
 mod health;
 mod redundancy;
 
 pub use coverage::{StrayKeys, keys_outside_their_owner};
+pub use explanations::{Diagnosis, DoctorReport, Explanation, explain};
 
 use crate::{ClusterView, NodeAddr, SlotSet};
 use schemars::JsonSchema;

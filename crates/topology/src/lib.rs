@@ -24,6 +24,7 @@ pub mod placement;
 pub mod plan;
 pub mod rebalance;
 pub mod remaining;
+pub mod repair;
 pub mod replicated;
 mod reply;
 pub mod report;

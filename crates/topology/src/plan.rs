@@ -112,6 +112,44 @@ pub enum Action {
         /// How much memory these keys use, bytes, estimated from the mean of the source.
         bytes: u64,
     },
+    /// Take slots from a node that claims them beside their owner; its keys stay, for the owner to get them.
+    YieldSlots {
+        /// The node.
+        node: NodeRef,
+        /// Whose they are.
+        owner: NodeRef,
+        /// The slots.
+        slots: SlotSet,
+    },
+    /// Make a node the owner of slots, by an epoch of which every node takes its word, and close them there.
+    SettleSlots {
+        /// The node.
+        node: NodeRef,
+        /// The slots.
+        slots: SlotSet,
+        /// The highest epoch of those whom some node takes for the owner; the node's has to be above it. 0 for none.
+        above: u64,
+    },
+    /// Close slots that are importing or migrating on a node.
+    CloseSlots {
+        /// The node.
+        node: NodeRef,
+        /// The slots.
+        slots: SlotSet,
+    },
+    /// Give the owner of slots the keys that another node holds of them, and close them there.
+    GatherKeys {
+        /// The slots.
+        slots: SlotSet,
+        /// The node that holds keys without owning the slots.
+        from: NodeRef,
+        /// Their owner.
+        to: NodeRef,
+        /// Whether clients may have written to both nodes: then a key that both hold is dropped only where it is the same.
+        served: bool,
+        /// How many keys the node holds of them, as far as that is known.
+        keys: u64,
+    },
     /// Take all slots from a node that holds no keys.
     GiveUpSlots {
         /// The node.
@@ -256,6 +294,9 @@ impl Plan {
     pub fn weigh(&mut self, weight: impl Fn(NodeId, &SlotSet) -> (u64, u64), way: impl Fn(NodeId, NodeId) -> Dialect) {
         self.cost = Cost { fewest: self.cost.fewest, ..Cost::default() };
         for step in &mut self.steps {
+            if let Action::GatherKeys { keys, .. } = &step.action {
+                self.cost.keys_moved = self.cost.keys_moved.saturating_add(*keys);
+            }
             if let Action::MoveSlots { slots, from, to, dialect, keys, bytes } = &mut step.action {
                 (*keys, *bytes) = weight(from.id, slots);
                 *dialect = way(from.id, to.id);
@@ -279,10 +320,13 @@ impl Action {
         match self {
             Self::SetEpoch { node, .. }
             | Self::AddSlots { node, .. }
+            | Self::SettleSlots { node, .. }
+            | Self::CloseSlots { node, .. }
             | Self::GiveUpSlots { node }
             | Self::Reset { node } => vec![node],
+            Self::YieldSlots { node, owner, .. } => vec![node, owner],
             Self::Replicate { replica, primary } | Self::Failover { replica, primary, .. } => vec![replica, primary],
-            Self::MoveSlots { from, to, .. } => vec![from, to],
+            Self::MoveSlots { from, to, .. } | Self::GatherKeys { from, to, .. } => vec![from, to],
             Self::Detach { node, from } => vec![node, from],
             Self::Configure { nodes, .. }
             | Self::Meet { nodes }

@@ -84,7 +84,13 @@ impl ChangeArgs {
 
     /// The options of a change that moves no slots.
     pub(crate) fn without_moves(&self) -> MoveOptions {
-        MoveOptions { dialect: None, pace: Pace::default(), replace: false, patience: self.patience() }
+        MoveOptions {
+            dialect: None,
+            pace: Pace::default(),
+            replace: false,
+            persistent: false,
+            patience: self.patience(),
+        }
     }
 
     /// Shows the plan, with what others may wait while keys move, and asks about it. Whether it is to be carried out: a dry run is reported and ends here.
@@ -183,13 +189,23 @@ impl Change<'_> {
         observation: Observation,
         printer: &mut Printer,
     ) -> Result<ExitStatus, Failure> {
-        let mut plan = match unfinished::rest_of(&self.request, &observation.view)? {
+        let plan = match unfinished::rest_of(&self.request, &observation.view)? {
             Some(rest) => {
                 printer.note("this goes on where the run was interrupted\n");
                 rest
             }
             None => plan,
         };
+        self.make_anew(plan, observation, printer).await
+    }
+
+    /// The same without looking for an earlier run: for plans that begin with whatever such a run has left.
+    pub(crate) async fn make_anew(
+        &self,
+        mut plan: Plan,
+        observation: Observation,
+        printer: &mut Printer,
+    ) -> Result<ExitStatus, Failure> {
         weigh(&observation, &mut plan, self.options.dialect).await?;
         if !plan.changes_anything() {
             // The reasons of a plan with steps are about what these do.

@@ -67,6 +67,6 @@ impl MoveArgs {
             timeout: self.timeout,
         };
         let dialect = self.dialect.map(Way::dialect);
-        MoveOptions { dialect, pace, replace: self.replace, patience: change.patience() }
+        MoveOptions { dialect, pace, replace: self.replace, persistent: false, patience: change.patience() }
     }
 }

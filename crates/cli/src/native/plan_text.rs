@@ -5,7 +5,7 @@ mod names;
 use super::units;
 use crate::printer::{DIM, Printer};
 pub(crate) use names::Names;
-use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, mem::discriminant, time::Duration};
 use topology::plan::{Action, Dialect, FailoverKind, ImportShare, Plan, Step};
 
 /// Moves of one stage that are told one by one; JSON has them all.
@@ -37,7 +37,9 @@ pub(crate) fn text(plan: &Plan, look: Look) -> String {
     }
     let names = Names::of(plan);
     for steps in plan.stages() {
-        text.push_str(&stage(&steps, &names, look));
+        for kind in kinds(&steps) {
+            text.push_str(&stage(&kind, &names, look));
+        }
     }
     text.push('\n');
     text.push_str(&cost(plan, look));
@@ -62,7 +64,22 @@ fn shape(plan: &Plan) -> String {
     text
 }
 
-/// What the steps of a stage do, the first line with the stage's number.
+/// The steps of a stage by what they do.
+fn kinds<'a>(steps: &[&'a Step]) -> Vec<Vec<&'a Step>> {
+    let mut kinds: Vec<Vec<&Step>> = Vec::new();
+    for step in steps {
+        let same = |kind: &Vec<&Step>| {
+            kind.first().is_some_and(|first| discriminant(&first.action) == discriminant(&step.action))
+        };
+        match kinds.iter_mut().find(|kind| same(kind)) {
+            Some(kind) => kind.push(step),
+            None => kinds.push(vec![step]),
+        }
+    }
+    kinds
+}
+
+/// What steps of one kind and stage do, the first line with the stage's number.
 fn stage(steps: &[&Step], names: &Names, look: Look) -> String {
     let Some(first) = steps.first() else { return String::new() };
     if matches!(first.action, Action::MoveSlots { .. }) {
@@ -94,6 +111,10 @@ fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
         Action::AwaitAgreement { .. } => ("wait", vec!["until all nodes agree".to_owned()]),
         Action::AwaitService { nodes } => ("wait", vec![format!("until {} serve", names.all_or(nodes))]),
         Action::AwaitReplicas { .. } => ("wait", vec!["until all replicas have their data".to_owned()]),
+        Action::YieldSlots { .. }
+        | Action::SettleSlots { .. }
+        | Action::CloseSlots { .. }
+        | Action::GatherKeys { .. } => (repair(&first.action), each(&|action| repaired(action, names))),
         Action::GiveUpSlots { .. } => ("take", vec![format!("the slots of {}", count("empty node"))]),
         Action::Reset { .. } => ("reset", vec![format!("{}: the cluster is forgotten", count("empty node"))]),
         Action::Forget { node, by } => {
@@ -134,6 +155,35 @@ fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
         }
         other => ("step", vec![format!("{other:?}")]),
     }
+}
+
+/// What a step of a repair does, as a verb.
+const fn repair(action: &Action) -> &'static str {
+    match action {
+        Action::YieldSlots { .. } => "take",
+        Action::SettleSlots { .. } => "assign",
+        Action::CloseSlots { .. } => "close",
+        _ => "gather",
+    }
+}
+
+/// To what it does that.
+fn repaired(action: &Action, names: &Names) -> Option<String> {
+    Some(match action {
+        Action::YieldSlots { node, owner, slots } => {
+            format!("{} of {}", units::count(slots.len(), "slot"), names.pair(node, "for", owner))
+        }
+        Action::SettleSlots { node, slots, .. } => {
+            format!("{} > {}", units::count(slots.len(), "slot"), names.of_node(node))
+        }
+        Action::CloseSlots { node, slots } => {
+            format!("{} on {}", units::count(slots.len(), "slot"), names.of_node(node))
+        }
+        Action::GatherKeys { from, to, keys, .. } => {
+            format!("{} {}", units::count(*keys, "key"), names.pair(from, ">", to))
+        }
+        _ => return None,
+    })
 }
 
 const fn manner(kind: FailoverKind) -> &'static str {

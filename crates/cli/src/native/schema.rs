@@ -12,6 +12,7 @@ use super::{
 use schemars::{Schema, schema_for};
 use std::{fs, path::Path};
 use topology::{
+    findings::DoctorReport,
     plan::Plan,
     report::{CheckReport, ClusterReport},
 };
@@ -19,6 +20,7 @@ use topology::{
 fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
         ("check", schema_for!(CheckReport)),
+        ("doctor", schema_for!(DoctorReport)),
         ("status", schema_for!(ClusterReport)),
         ("cancel", schema_for!(CancelReport)),
         ("change", schema_for!(ChangeReport)),

@@ -24,16 +24,21 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
 
 /// The check without the info block, with or without the nodes; whether all is well.
 pub(crate) fn check(nodes: &[Loaded<'_>], blocks: bool, terminal: &mut Terminal<'_>) -> bool {
+    let agree = introduce(nodes, blocks, terminal);
+    let closed = open_slots(nodes, terminal);
+    let covered = coverage(nodes, terminal);
+    agree && closed && covered
+}
+
+/// The nodes, and whether they agree.
+pub(super) fn introduce(nodes: &[Loaded<'_>], blocks: bool, terminal: &mut Terminal<'_>) -> bool {
     let Some(first) = nodes.first() else { return false };
     terminal.say(Tone::Info, &format!(">>> Performing Cluster Check (using node {})\n", first.address.bare()));
     for loaded in nodes.iter().filter(|_| blocks) {
         let replicas = blocks::replicas_of(loaded.entry().id, nodes);
         terminal.plain(&blocks::node(loaded, replicas));
     }
-    let agree = agreement(nodes, terminal);
-    let closed = open_slots(nodes, terminal);
-    let covered = coverage(nodes, terminal);
-    agree && closed && covered
+    agreement(nodes, terminal)
 }
 
 fn agreement(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
@@ -46,7 +51,8 @@ fn agreement(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
     true
 }
 
-fn open_slots(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
+/// Whether no slot is open.
+pub(super) fn open_slots(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
     terminal.say(Tone::Info, ">>> Check for open slots...\n");
     let mut open = SlotSet::new();
     for loaded in nodes {
@@ -70,7 +76,8 @@ fn listed(slots: &SlotSet) -> String {
     slots.iter().map(|slot| slot.to_string()).collect::<Vec<_>>().join(",")
 }
 
-fn coverage(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
+/// Whether every slot has an owner.
+pub(super) fn coverage(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
     terminal.say(Tone::Info, ">>> Check slots coverage...\n");
     let covered = nodes.iter().fold(SlotSet::new(), |covered, node| covered.union(&node.entry().slots));
     if covered.len() == usize::from(Slot::COUNT) {

@@ -32,26 +32,26 @@ pub(crate) async fn load(
 
 /// The nodes that take part, in the order in which the first one lists them. The others are named with their trouble.
 pub(crate) fn loaded<'a>(observation: &'a Observation, terminal: &mut Terminal<'_>) -> Vec<Loaded<'a>> {
-    let mut nodes = Vec::new();
-    for node in &observation.view.nodes {
-        match &node.said {
-            Ok(view) => {
-                let myself = &view.myself.flags;
-                if ![Flag::NoAddress, Flag::Failing].iter().any(|flag| myself.has(flag)) {
-                    nodes.push(Loaded { address: &node.address, view });
-                }
-            }
-            Err(silence) => {
-                let trouble = observation.troubles.iter().find(|error| error.address.same_endpoint(&node.address));
-                match trouble {
-                    Some(error) => not_loaded(error, terminal),
-                    None => not_connected(&node.address, &silence.reason, terminal),
-                }
-            }
+    for (node, silence) in observation.view.silent() {
+        let trouble = observation.troubles.iter().find(|error| error.address.same_endpoint(&node.address));
+        match trouble {
+            Some(error) => not_loaded(error, terminal),
+            None => not_connected(&node.address, &silence.reason, terminal),
         }
     }
+    let nodes = loaded_again(observation);
     warn_of_orphans(&nodes, terminal);
     nodes
+}
+
+/// The nodes that take part, where the others have been named before.
+pub(super) fn loaded_again(observation: &Observation) -> Vec<Loaded<'_>> {
+    let answering = observation.view.answering().map(|(node, view)| Loaded { address: &node.address, view });
+    let takes_part = |node: &Loaded<'_>| {
+        let myself = &node.view.myself.flags;
+        ![Flag::NoAddress, Flag::Failing].iter().any(|flag| myself.has(flag))
+    };
+    answering.filter(takes_part).collect()
 }
 
 /// Says what keeps one of the other nodes away. What it answers instead of its view, the reference does not tell.

@@ -32,7 +32,8 @@ pub(super) fn options(session: &Session) -> Result<MoveOptions, Misuse> {
         pace.timeout = timeout;
     }
     let replace = session.invocation.has("--cluster-replace");
-    Ok(MoveOptions { dialect: None, pace, replace, patience: Patience { agreement: PATIENCE, service: PATIENCE } })
+    let patience = Patience { agreement: PATIENCE, service: PATIENCE };
+    Ok(MoveOptions { dialect: None, pace, replace, persistent: false, patience })
 }
 
 /// Moves slots by a plan; `say` has the lines for slots that have arrived.

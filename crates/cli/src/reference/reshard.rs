@@ -188,7 +188,7 @@ fn show(
 }
 
 /// What is said of slots that have arrived.
-fn say(terminal: &mut Terminal<'_>, from: &NodeRef, to: &NodeRef, slots: &SlotSet) {
+pub(super) fn say(terminal: &mut Terminal<'_>, from: &NodeRef, to: &NodeRef, slots: &SlotSet) {
     let way = format!("from {} to {}", from.address.bare(), to.address.bare());
     let line = |slot: Slot| match terminal.wording {
         Wording::Redis => format!("Moving slot {slot} {way}: \n"),

@@ -1,6 +1,8 @@
 //! What can follow `--cluster`.
 
-use super::{Session, Stop, Terminal, backup, call, check, create, import, info, misuse::Misuse, rebalance, reshard};
+use super::{
+    Session, Stop, Terminal, backup, call, check, create, fix, import, info, misuse::Misuse, rebalance, reshard,
+};
 use crate::failure::ExitStatus;
 use futures_util::future::LocalBoxFuture;
 
@@ -41,7 +43,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         arguments: "<host:port> or <host> <port>",
         run: Some(|session, terminal| Box::pin(info::run(session, terminal))),
     },
-    later("fix", 1, None, "<host:port> or <host> <port>"),
+    Subcommand {
+        name: "fix",
+        arity: (1, None),
+        arguments: "<host:port> or <host> <port>  [--cluster-search-multiple-owners]",
+        run: Some(|session, terminal| Box::pin(fix::run(session, terminal))),
+    },
     Subcommand {
         name: "reshard",
         arity: (1, None),

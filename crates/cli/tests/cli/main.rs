@@ -5,6 +5,7 @@ mod backup;
 mod bad_input;
 mod create;
 mod everywhere;
+mod fix;
 mod importing;
 mod interrupted;
 mod letting_in;

@@ -19,6 +19,15 @@ pub(super) enum Verdict {
     Different,
 }
 
+/// What tells that the owner's value may take the place of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// That it is the same, or was used last: clients have used the owner's only.
+    LastUsed,
+    /// Only that it is the same: clients may have written to both.
+    Same,
+}
+
 /// The servers count idle time by a clock of one second, and a copy is as old as the moment in which it was sent.
 const SLACK: i64 = 2;
 /// Keys that are looked at in one write.
@@ -28,12 +37,13 @@ const TOGETHER: usize = 100;
 ///
 /// Which was used last tells which is newer: the owner serves the key, so that a copy which a broken `MIGRATE` left behind is
 /// never used after it. Where the servers do not count idle time (LFU eviction), or the copy was used later, only equal values
-/// can be replaced. This must be asked before a `MIGRATE` is tried, since that counts as use.
+/// can be replaced. So it is where clients may have written to both: then use tells nothing. This must be asked before a `MIGRATE` is tried, since that counts as use.
 pub(super) async fn compare(
     owner: &dyn NodeLink,
     other: &dyn NodeLink,
     database: u32,
     keys: &[(Slot, Key)],
+    trust: Trust,
 ) -> Result<Vec<Verdict>, NodeError> {
     let mut verdicts = Vec::with_capacity(keys.len());
     for part in keys.chunks(TOGETHER) {
@@ -43,7 +53,9 @@ pub(super) async fn compare(
         for (((_, key), here), there) in part.iter().zip(&here).zip(there.iter().skip(1).step_by(2)) {
             verdicts.push(match idle(here, there) {
                 Idle::Absent(verdict) => verdict,
-                Idle::Times(here, there) if here <= there.saturating_add(SLACK) => Verdict::Replace,
+                Idle::Times(here, there) if trust == Trust::LastUsed && here <= there.saturating_add(SLACK) => {
+                    Verdict::Replace
+                }
                 _ if same(owner, other, database, key).await? => Verdict::Replace,
                 _ => Verdict::Different,
             });

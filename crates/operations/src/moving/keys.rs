@@ -1,9 +1,13 @@
 //! Sending the keys of open slots from one node to another, until none is left.
 
-use super::{MoveError, both, pace::Governor};
+use super::{
+    MoveError,
+    both::{self, Trust, Verdict},
+    pace::Governor,
+};
 use crate::{
     exchange::{accepted, accepted_in, in_database, number},
-    port::{Command, Key, Migration, NodeError, NodeLink, Trouble},
+    port::{Command, Key, Migration, NodeError, NodeLink, Superseded, Trouble},
     run::RunError,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -31,7 +35,9 @@ pub(crate) struct Transfer<'a> {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) timeout: u32,
-    /// Whether the source's value replaces another one at the destination.
+    /// Which end owns the slots: of a key that both hold, its value stays.
+    pub(crate) owner: Owner,
+    /// Whether the owner's value replaces another one that may be newer.
     pub(crate) replace: bool,
     pub(crate) governor: &'a Mutex<Governor>,
     /// Whoever sends has it: several batches do not send at the same time.
@@ -39,6 +45,15 @@ pub(crate) struct Transfer<'a> {
     /// Whether keys are weighed, so that no parcel is too heavy.
     pub(crate) weigh: bool,
     pub(crate) tell: &'a (dyn Fn(Sent) + Send + Sync),
+}
+
+/// Which end of the way owns the slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The source: the slots move.
+    Source,
+    /// The destination: it gets keys that lie elsewhere.
+    Destination(Trust),
 }
 
 /// What is told while keys are sent.
@@ -84,7 +99,7 @@ impl Transfer<'_> {
     /// Sends all keys of these slots. `shared` are those slots of which the destination holds keys already: what is on both is
     /// compared first.
     ///
-    /// Gives the keys that were not sent, because the destination holds another value that may be newer.
+    /// Gives the keys that were not sent, because both hold different values and the one that would go may be newer.
     pub(crate) async fn empty(&self, slots: &SlotSet, shared: &SlotSet) -> Result<Vec<(Slot, Key)>, RunError> {
         let mut shared = shared.clone();
         let mut kept: BTreeSet<(u32, Slot, Key)> = BTreeSet::new();
@@ -97,7 +112,8 @@ impl Transfer<'_> {
                     let listed = self.list(database, &page).await?;
                     let fresh =
                         listed.into_iter().filter(|(slot, key)| !kept.contains(&(database, *slot, key.clone())));
-                    let (ready, different) = self.compare(database, fresh.collect(), &shared).await?;
+                    let (ready, different, dropped) = self.compare(database, fresh.collect(), &shared).await?;
+                    sent += dropped;
                     kept.extend(different.into_iter().map(|(slot, key)| (database, slot, key)));
                     let weighed = self.weighed(database, ready).await?;
                     for (slot, outcome, keys) in self.send(database, weighed).await? {
@@ -148,29 +164,40 @@ impl Transfer<'_> {
         Ok(keys)
     }
 
-    /// Which of these keys are to be sent, each with whether it replaces another, and which are to stay where they are.
+    /// Which of these keys are to be sent, each with whether it replaces another, which are to stay where they are, and how many
+    /// were dropped because the destination owns them and holds the same or a newer value.
     async fn compare(
         &self,
         database: u32,
         keys: Vec<(Slot, Key)>,
         shared: &SlotSet,
-    ) -> Result<(Vec<Listed>, Vec<(Slot, Key)>), NodeError> {
+    ) -> Result<(Vec<Listed>, Vec<(Slot, Key)>, u64), NodeError> {
         let listed = |slot, key, replace| Listed { slot, key, bytes: 0, replace };
         let (doubtful, clear): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(slot, _)| shared.contains(*slot));
         let mut ready: Vec<Listed> = clear.into_iter().map(|(slot, key)| listed(slot, key, false)).collect();
-        let mut different = Vec::new();
-        let verdicts = both::compare(self.source, self.destination, database, &doubtful).await?;
+        let (mut different, mut superseded) = (Vec::new(), Vec::new());
+        let (owner, other, trust) = match self.owner {
+            Owner::Source => (self.source, self.destination, Trust::LastUsed),
+            Owner::Destination(trust) => (self.destination, self.source, trust),
+        };
+        let verdicts = both::compare(owner, other, database, &doubtful, trust).await?;
         for ((slot, key), verdict) in doubtful.into_iter().zip(verdicts) {
-            match verdict {
+            let replace = verdict == Verdict::Replace || verdict == Verdict::Different && self.replace;
+            match (verdict, self.owner) {
                 // It has expired meanwhile.
-                both::Verdict::OnlyThere => {}
-                both::Verdict::OnlyHere => ready.push(listed(slot, key, false)),
-                both::Verdict::Replace => ready.push(listed(slot, key, true)),
-                both::Verdict::Different if self.replace => ready.push(listed(slot, key, true)),
-                both::Verdict::Different => different.push((slot, key)),
+                (Verdict::OnlyThere, Owner::Source) | (Verdict::OnlyHere, Owner::Destination(_)) => {}
+                (Verdict::OnlyHere, Owner::Source) | (Verdict::OnlyThere, Owner::Destination(_)) => {
+                    ready.push(listed(slot, key, false));
+                }
+                (_, Owner::Source) if replace => ready.push(listed(slot, key, true)),
+                (_, Owner::Destination(_)) if replace => superseded.push(Superseded::compared(key)),
+                _ => different.push((slot, key)),
             }
         }
-        Ok((ready, different))
+        let dropped = superseded.len() as u64;
+        let unlink = superseded.into_iter().flat_map(|key| [Command::Asking, Command::DropCopy(key)]);
+        accepted_in(self.source, database, unlink.collect()).await?;
+        Ok((ready, different, dropped))
     }
 
     async fn weighed(&self, database: u32, mut keys: Vec<Listed>) -> Result<Vec<Listed>, NodeError> {

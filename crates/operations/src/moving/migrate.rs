@@ -2,7 +2,7 @@
 
 use super::{
     MoveError,
-    both::{self, Verdict},
+    both::{self, Trust, Verdict},
     keys::{Sent, Transfer, counts, databases},
     slots::{Told, tell},
 };
@@ -113,7 +113,7 @@ impl Shift<'_> {
                 let listed =
                     accepted_in(destination, database, vec![Command::KeysInSlot(slot, LOOKED_AT)]).await?.pop();
                 let keys: Vec<(Slot, Key)> = names(listed).map(|key| (slot, key)).collect();
-                let verdicts = both::compare(source, destination, database, &keys).await?;
+                let verdicts = both::compare(source, destination, database, &keys, Trust::LastUsed).await?;
                 let of = |wanted: Verdict| {
                     let found = keys.iter().zip(&verdicts).filter(move |(_, verdict)| **verdict == wanted);
                     found.map(|((_, key), _)| key.clone()).collect::<Vec<_>>()

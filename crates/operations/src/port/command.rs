@@ -36,6 +36,11 @@ pub enum Command {
     SetConfigEpoch(u64),
     /// `CLUSTER ADDSLOTSRANGE`, since 7.0: refused as a whole when one of the slots is known to be served.
     AddSlots(SlotSet),
+    /// `CLUSTER DELSLOTSRANGE`, since 7.0: the node forgets whose these slots are, its own among them; keys stay. Refused as a
+    /// whole when it knows no owner of one of them.
+    RemoveSlots(SlotSet),
+    /// `CLUSTER BUMPEPOCH`: a config epoch above all that the node knows, unless it has the highest already.
+    BumpEpoch,
     /// `CLUSTER MEET ip port busport`
     Meet {
         /// Where the other node is; never a name.
@@ -85,6 +90,8 @@ pub enum Command {
     Unlink(Vec<Arrived>),
     /// `OBJECT IDLETIME`: seconds since the key was used; refused under an LFU eviction policy.
     IdleTime(Key),
+    /// `UNLINK` of a key that the owner of its slot holds, too, as new or newer.
+    DropCopy(Superseded),
     /// `COMMAND INFO`: nil for a command that the server does not have, such as `cluster|migrateslots`.
     CommandInfo(&'static str),
     /// `CLUSTER MIGRATESLOTS SLOTSRANGE … NODE id` (Valkey 9.0), sent to the source.
@@ -291,6 +298,25 @@ impl NothingToLose {
             Some((&database, &keys)) => Err(NotEmpty { database, keys }),
             None => Ok(Self(())),
         }
+    }
+}
+
+/// Proof that a key on a node which does not own its slot is not needed: it was compared with that of the owner, which holds
+/// the same value or a newer one.
+///
+/// Clients do not write to a copy outside of its owner, so that the proof does not grow old.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Superseded(Key);
+
+impl Superseded {
+    /// The proof, by whoever has compared the two.
+    pub(crate) const fn compared(key: Key) -> Self {
+        Self(key)
+    }
+
+    /// The key.
+    pub const fn key(&self) -> &Key {
+        &self.0
     }
 }
 

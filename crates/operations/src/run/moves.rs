@@ -3,7 +3,7 @@
 use super::{Moved, Progress, RunError, Runner, steps::changed, together::not_serving};
 use crate::{
     moving::{
-        keys::{Sent, Transfer},
+        keys::{Owner, Sent, Transfer},
         migrate::Shift,
         pace::Governor,
         probe::Probe,
@@ -187,6 +187,7 @@ impl Runner<'_> {
                 host: ends.host.clone(),
                 port: ends.port,
                 timeout: moves.pace.timeout,
+                owner: Owner::Source,
                 replace: moves.replace,
                 governor: &governor,
                 road: tokio::sync::Mutex::default(),

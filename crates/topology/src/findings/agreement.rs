@@ -26,7 +26,7 @@ pub(super) fn slot_maps(view: &ClusterView) -> Vec<Finding> {
         );
         Finding::problem(FindingCode::SlotMapsDiffer, what)
             .because(detail)
-            .remedy(GOSSIP)
+            .remedy(format!("{GOSSIP}; if they do: tribune fix {}", super::entry_point(view)))
             .about(holders.iter().map(|node| &node.address))
             .slots(differing)
     };

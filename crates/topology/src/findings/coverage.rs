@@ -1,7 +1,10 @@
 //! Slots: all served, by one owner each, none half-way between two.
 
-use super::{Finding, FindingCode, count, entry_point, reference_tool, slot_list};
-use crate::{ClusterView, NodeAddr, NodeId, Slot, SlotSet};
+use super::{Finding, FindingCode, count, entry_point, slot_list};
+use crate::{
+    ClusterView, NodeId, ObservedNode, Slot, SlotSet,
+    open_moves::{interrupted, unclear},
+};
 use std::collections::BTreeMap;
 
 /// Slots that no node serves.
@@ -22,7 +25,7 @@ pub(super) fn uncovered(view: &ClusterView) -> Vec<Finding> {
         findings.push(
             Finding::problem(FindingCode::SlotsUncovered, what)
                 .because(format!("their primary {address} is lost, and no replica has taken over"))
-                .remedy(format!("start {address} again: its slots come back with it"))
+                .remedy(come_back(view, member.node))
                 .about([address])
                 .slots(lost),
         );
@@ -42,7 +45,7 @@ pub(super) fn uncovered(view: &ClusterView) -> Vec<Finding> {
         findings.push(
             Finding::problem(FindingCode::SlotsUncovered, what)
                 .because("no node that answered claims them, and none that is silent was known to own them")
-                .remedy(format!("{} --cluster fix {}", reference_tool(view), entry_point(view)))
+                .remedy(format!("tribune fix {}", entry_point(view)))
                 .slots(missing),
         );
     }
@@ -69,11 +72,7 @@ pub(super) fn several_owners(view: &ClusterView) -> Vec<Finding> {
         let nodes = claimants.iter().filter_map(|id| Some(&view.node(*id)?.address));
         Finding::problem(FindingCode::SlotsWithSeveralOwners, what)
             .because("each of them says so itself")
-            .remedy(format!(
-                "if it lasts: {} --cluster fix {} --cluster-search-multiple-owners",
-                reference_tool(view),
-                entry_point(view)
-            ))
+            .remedy(format!("if it lasts: tribune fix {}", entry_point(view)))
             .about(nodes)
             .slots(slots)
     };
@@ -105,41 +104,84 @@ pub fn keys_outside_their_owner(view: &ClusterView, stray: &BTreeMap<NodeId, Str
         };
         Finding::problem(FindingCode::KeysOutsideTheirOwner, what)
             .because("clients never see these keys; a move that runs or stopped half-way, or a fix by hand, leaves such behind")
-            .remedy(format!(
-                "if no move is running: {} --cluster fix {} --cluster-search-multiple-owners",
-                reference_tool(view),
-                entry_point(view)
-            ))
+            .remedy(format!("if no move is running: tribune fix {} --search-multiple-owners", entry_point(view)))
             .about(view.node(*holder).map(|node| &node.address))
             .slots(stray.slots.clone())
     };
     stray.iter().map(finding).collect()
 }
 
+/// A move of a slot as its nodes tell it: source, destination, and whether it is migrating on one and importing on the other.
+type Told = (NodeId, NodeId, bool, bool);
+
 /// Slots that are importing or migrating.
 pub(super) fn open(view: &ClusterView) -> Vec<Finding> {
-    let mut moves: BTreeMap<String, (SlotSet, [Option<&NodeAddr>; 2])> = BTreeMap::new();
-    let address = |id: NodeId| view.node(id).map(|node| &node.address);
-    let mut moving =
-        |state: String, slot: Slot, ends| moves.entry(state).or_insert((SlotSet::new(), ends)).0.insert(slot);
-    // A replica of Valkey 8 and later repeats its primary's open slots.
-    for (node, own) in view.answering().filter(|(_, own)| own.myself.is_primary()) {
-        for (slot, to) in &own.myself.migrating {
-            let state = format!("migrating from {} to {}", node.address, view.name(*to));
-            moving(state, *slot, [Some(&node.address), address(*to)]);
+    let mut told: BTreeMap<Slot, Vec<Told>> = BTreeMap::new();
+    let mut tell = |slot: Slot, (from, to): (NodeId, NodeId), migrating: bool| {
+        let moves = told.entry(slot).or_default();
+        match moves.iter_mut().find(|(source, destination, ..)| (*source, *destination) == (from, to)) {
+            Some((_, _, at_source, at_destination)) => {
+                *at_source |= migrating;
+                *at_destination |= !migrating;
+            }
+            None => moves.push((from, to, migrating, !migrating)),
         }
-        for (slot, from) in &own.myself.importing {
-            let state = format!("importing on {} from {}", node.address, view.name(*from));
-            moving(state, *slot, [Some(&node.address), address(*from)]);
-        }
-    }
-    let finding = |(state, (slots, ends)): (String, (SlotSet, [Option<&NodeAddr>; 2]))| {
-        let verb = if slots.len() == 1 { "is" } else { "are" };
-        Finding::problem(FindingCode::SlotsOpen, format!("{} {verb} open: {state}", slot_list(&slots)))
-            .because("a move is running or stopped half-way; clients are redirected, nothing is lost")
-            .remedy(format!("if no move is running: {} --cluster fix {}", reference_tool(view), entry_point(view)))
-            .about(ends.into_iter().flatten())
-            .slots(slots)
     };
-    moves.into_iter().map(finding).collect()
+    // A replica of Valkey 8 and later repeats its primary's open slots.
+    for (_, own) in view.answering().filter(|(_, own)| own.myself.is_primary()) {
+        let own = &own.myself;
+        own.migrating.iter().for_each(|(slot, to)| tell(*slot, (own.id, *to), true));
+        own.importing.iter().for_each(|(slot, from)| tell(*slot, (*from, own.id), false));
+    }
+    let can_go_on = interrupted(view).iter().fold(SlotSet::new(), |all, open| all.union(&open.slots));
+    let mut stories: BTreeMap<(Vec<Told>, bool), SlotSet> = BTreeMap::new();
+    for (slot, mut moves) in told {
+        moves.sort_unstable();
+        stories.entry((moves, can_go_on.contains(slot))).or_default().insert(slot);
+    }
+    let mut stories: Vec<_> = stories.into_iter().collect();
+    stories.sort_by_key(|(_, slots)| slots.ranges().next().map(|range| range.start().number()));
+    stories.into_iter().map(|((moves, goes_on), slots)| open_slots(view, &moves, goes_on, slots)).collect()
+}
+
+/// Slots that are open in the same way.
+fn open_slots(view: &ClusterView, moves: &[Told], goes_on: bool, slots: SlotSet) -> Finding {
+    let state = |(from, to, migrating, importing): &Told| match (migrating, importing) {
+        (true, true) => format!("migrating from {} to {1}, importing on {1}", view.name(*from), view.name(*to)),
+        (true, false) => format!("migrating from {} to {}", view.name(*from), view.name(*to)),
+        _ => format!("importing on {} from {}", view.name(*to), view.name(*from)),
+    };
+    let states: Vec<String> = moves.iter().map(state).collect();
+    let verb = if slots.len() == 1 { "is" } else { "are" };
+    let what = format!("{} {verb} open: {}", slot_list(&slots), states.join("; "));
+    let mut ends: Vec<NodeId> = moves.iter().flat_map(|(from, to, ..)| [*from, *to]).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let entry = entry_point(view);
+    let finding = Finding::problem(FindingCode::SlotsOpen, what);
+    let finding = if goes_on {
+        finding.because("a move is running or stopped half-way; clients are redirected, nothing is lost").remedy(
+            format!("if no move is running, the command that was interrupted again, or: tribune resume {entry}"),
+        )
+    } else {
+        let problem = unclear(view).into_iter().find(|unclear| slots.contains(unclear.slot));
+        let problem = problem.map_or_else(String::new, |unclear| format!("it {}; ", unclear.problem));
+        finding.because(format!("{problem}nothing is lost")).remedy(format!("tribune fix {entry}"))
+    };
+    finding.about(ends.iter().filter_map(|id| Some(&view.node(*id)?.address))).slots(slots)
+}
+
+/// What brings the slots of a lost primary back.
+fn come_back(view: &ClusterView, primary: &ObservedNode) -> String {
+    let address = &primary.address;
+    let shards = view.shards();
+    let shard = shards.iter().find(|shard| shard.primary.node == primary);
+    let replica = shard.and_then(|shard| shard.replicas.iter().find(|replica| replica.answers()));
+    replica.map_or_else(
+        || format!("start {address} again: its slots come back with it"),
+        |replica| {
+            let replica = replica.node.address.bare();
+            format!("start {address} again, or let its replica take over: tribune failover {replica} --force")
+        },
+    )
 }

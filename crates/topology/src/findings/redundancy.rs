@@ -29,10 +29,9 @@ pub(super) fn without_replica(view: &ClusterView) -> Vec<Finding> {
         )
         .because(why)
         .remedy(format!(
-            "{} --cluster add-node NEW {} --cluster-slave --cluster-master-id {}",
-            super::reference_tool(view),
+            "tribune add-node NEW {} --replica-of {}",
             super::entry_point(view),
-            shard.primary.account.id
+            shard.primary.account.id.short()
         ))
         .about([primary])
         .slots(shard.slots().clone())
@@ -76,6 +75,9 @@ pub(super) fn primaries(view: &ClusterView) -> Option<Finding> {
         let noun = if voters == 1 { "1 primary" } else { "2 primaries" };
         Finding::warning(FindingCode::TooFewPrimaries, format!("only {noun} with slots: no automatic failover"))
             .because("a failover needs the votes of a majority of primaries, and the one that failed cannot vote")
-            .remedy("spread the slots over at least 3 primaries")
+            .remedy(format!(
+                "spread the slots over at least 3 primaries: tribune scale {} --shards 3",
+                super::entry_point(view)
+            ))
     })
 }

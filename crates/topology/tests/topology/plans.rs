@@ -5,6 +5,7 @@ mod failover;
 mod moving_not_yet;
 mod open_moves;
 mod rebalance;
+mod repair;
 mod repurpose;
 mod reshard;
 mod scale;

@@ -44,11 +44,17 @@ fn a_fresh_server_serves_nothing() {
 fn open_slots_are_found_once_though_replicas_repeat_them() {
     for recorded in recorded::each_engine("open-slots") {
         let findings = check(&recorded.view());
-        let expected =
-            [problem(FindingCode::SlotsOpen, [7002, 7001], "0"), problem(FindingCode::SlotsOpen, [7001, 7002], "0-1")];
-        assert_eq!(found(&findings), expected, "{}", recorded.name);
-        assert_eq!(findings[0].what, "slot 0 is open: importing on 127.0.0.1:7002 from 127.0.0.1:7001");
-        assert_eq!(findings[1].what, "slots 0-1 are open: migrating from 127.0.0.1:7001 to 127.0.0.1:7002");
+        let whats: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
+        let migrating = "migrating from 127.0.0.1:7001 to 127.0.0.1:7002";
+        assert_eq!(
+            whats,
+            [
+                format!("slot 0 is open: {migrating}, importing on 127.0.0.1:7002"),
+                format!("slot 1 is open: {migrating}")
+            ],
+            "{}",
+            recorded.name
+        );
     }
 }
 
@@ -78,7 +84,6 @@ fn slots_that_nobody_owns_stop_all_nodes() {
         ];
         assert_eq!(found(&findings), expected, "{}", recorded.name);
         assert_eq!(findings[0].what, "3 slots of 16384 not served: slots 100-102");
-        let tool = recorded.engine.split('-').next().unwrap();
-        assert_eq!(findings[0].remedy, Some(format!("{tool}-cli --cluster fix 127.0.0.1:7001")));
+        assert_eq!(findings[0].remedy.as_deref(), Some("tribune fix 127.0.0.1:7001"));
     }
 }

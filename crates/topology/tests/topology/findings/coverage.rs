@@ -34,7 +34,7 @@ fn a_slot_without_owner_is_named() {
     let finding = one(FindingCode::SlotsUncovered, &one_slot_uncovered());
     assert_eq!(finding.what, "1 slot of 16384 not served: slot 16383");
     assert_eq!(finding.slots.to_string(), "16383");
-    assert_eq!(finding.remedy.as_deref(), Some("redis-cli --cluster fix 10.0.0.1:7000"));
+    assert_eq!(finding.remedy.as_deref(), Some("tribune fix 10.0.0.1:7000"));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn two_claims_to_slots_are_one_finding_with_both_claimants() {
     assert_eq!(finding.what, "slots 0 100 claimed by 2 nodes: 10.0.0.1:7000, 10.0.0.2:7000");
     assert_eq!(nodes(&finding), ["10.0.0.1:7000", "10.0.0.2:7000"]);
     assert_eq!(finding.slots.to_string(), "0 100");
-    let remedy = "if it lasts: redis-cli --cluster fix 10.0.0.1:7000 --cluster-search-multiple-owners";
+    let remedy = "if it lasts: tribune fix 10.0.0.1:7000";
     assert_eq!(finding.remedy.as_deref(), Some(remedy));
 }
 
@@ -104,22 +104,25 @@ fn what_others_believe_is_no_claim() {
 
 #[test]
 fn both_ends_of_a_move_are_told_with_their_slots_together() {
-    let findings = of(FindingCode::SlotsOpen, &two_slots_on_the_move());
-    let whats: Vec<_> = findings.iter().map(|finding| finding.what.as_str()).collect();
-    assert_eq!(
-        whats,
-        [
-            "slots 0-1 are open: importing on 10.0.0.2:7000 from 10.0.0.1:7000",
-            "slots 0-1 are open: migrating from 10.0.0.1:7000 to 10.0.0.2:7000"
-        ]
-    );
-    let [importing, migrating] = &findings[..] else { panic!("{findings:?}") };
-    assert_eq!(nodes(importing), ["10.0.0.2:7000", "10.0.0.1:7000"]);
-    assert_eq!(nodes(migrating), ["10.0.0.1:7000", "10.0.0.2:7000"]);
-    assert_eq!(importing.slots.to_string(), "0-1");
-    let (_, why, remedy) = texts(migrating);
+    let finding = one(FindingCode::SlotsOpen, &two_slots_on_the_move());
+    let what = "slots 0-1 are open: migrating from 10.0.0.1:7000 to 10.0.0.2:7000, importing on 10.0.0.2:7000";
+    assert_eq!(finding.what, what);
+    assert_eq!(nodes(&finding), ["10.0.0.1:7000", "10.0.0.2:7000"]);
+    assert_eq!(finding.slots.to_string(), "0-1");
+    let (_, why, remedy) = texts(&finding);
     assert!(why.contains("nothing is lost"));
-    assert_eq!(remedy, "if no move is running: redis-cli --cluster fix 10.0.0.1:7000");
+    assert!(remedy.ends_with("tribune resume 10.0.0.1:7000"), "the move can go on: {remedy}");
+}
+
+#[test]
+fn slots_that_no_move_can_close_are_for_fix() {
+    let mut view = two_slots_on_the_move();
+    silence(&mut view, 1);
+    let finding = one(FindingCode::SlotsOpen, &view);
+    let (what, why, remedy) = texts(&finding);
+    assert_eq!(what, "slots 0-1 are open: migrating from 10.0.0.1:7000 to 10.0.0.2:7000");
+    assert!(why.contains("but 10.0.0.2:7000 does not answer"), "{why}");
+    assert_eq!(remedy, "tribune fix 10.0.0.1:7000");
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn slots_of_a_lost_primary_without_successor_are_not_served() {
         (
             "5462 slots of 16384 not served: slots 5461-10922",
             "their primary 10.0.0.2:7000 is lost, and no replica has taken over",
-            "start 10.0.0.2:7000 again: its slots come back with it",
+            "start 10.0.0.2:7000 again, or let its replica take over: tribune failover 10.0.0.5:7000 --force",
         )
     );
     assert_eq!(nodes(&finding), ["10.0.0.2:7000"]);

@@ -49,8 +49,7 @@ fn a_shard_without_replica_is_told_with_the_command_that_adds_one() {
     let shard = "the shard of 10.0.0.3:7000 (slots 10923-16383)";
     assert_eq!(what, format!("{shard} has no replica: losing 10.0.0.3:7000 loses its data"));
     assert_eq!(why, "no node follows it");
-    let command = "redis-cli --cluster add-node NEW 10.0.0.1:7000 --cluster-slave --cluster-master-id";
-    assert_eq!(remedy, format!("{command} {}", id(2)));
+    assert_eq!(remedy, format!("tribune add-node NEW 10.0.0.1:7000 --replica-of {}", id(2).short()));
     assert_eq!(finding.severity, Severity::Problem);
     assert_eq!((nodes(&finding), finding.slots.to_string()), (vec!["10.0.0.3:7000".into()], "10923-16383".into()));
 }

@@ -5,10 +5,10 @@ use crate::{
     hand::{Node, id, said, six, view},
     recorded,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use topology::{
-    ClusterView, Engine, SlotSet,
-    findings::{Finding, StrayKeys, check, keys_outside_their_owner},
+    ClusterView, SlotSet,
+    findings::{DoctorReport, Explanation, Finding, FindingCode, StrayKeys, check, explain, keys_outside_their_owner},
 };
 
 /// Every finding of every view in these tests.
@@ -61,38 +61,37 @@ fn each_that_is_about_slots_names_them_or_how_many_they_are() {
     }
 }
 
-/// The commands in remedies: from the tool's name to the end.
+/// The commands in remedies: from the program's name to the end.
 fn commands(findings: &[Finding]) -> Vec<String> {
     let remedies = findings.iter().filter_map(|finding| finding.remedy.as_deref());
     let command = |remedy: &str| {
-        let at = ["redis-cli", "valkey-cli"].iter().find_map(|tool| remedy.find(tool))?;
+        let at = ["tribune ", "redis-cli ", "valkey-cli "].iter().find_map(|program| remedy.find(program))?;
         Some(remedy[at..].to_owned())
     };
     remedies.filter_map(command).collect()
 }
 
 #[test]
-fn commands_name_addresses_as_the_tools_take_them() {
-    let findings = every_finding();
-    let commands = commands(&findings);
+fn commands_are_of_this_program_and_name_addresses_as_it_takes_them() {
+    let commands = commands(&every_finding());
     assert!(commands.len() > 20);
     for command in commands {
         let words: Vec<_> = command.split(' ').collect();
-        match words[1] {
-            "--cluster" => {
-                let address = words[if words[2] == "add-node" { 4 } else { 3 }];
-                assert!(address.parse::<topology::NodeAddr>().is_ok(), "{command}");
-            }
-            "-h" => assert_eq!(words[3], "-p", "{command}"),
+        let address = match words[..] {
+            ["tribune", "fix" | "resume" | "failover" | "scale", address, ..]
+            | ["tribune", "add-node", "NEW", address, ..]
+            | ["tribune", "create", address, "…"] => address,
+            // No command of the program makes a replica follow another primary.
+            [_, "-h", host, "-p", port, "CLUSTER", "REPLICATE", ..] => &format!("{host}:{port}"),
             _ => panic!("{command}"),
-        }
+        };
+        assert!(address.parse::<topology::NodeAddr>().is_ok(), "{command}");
         assert!(!command.contains([',', ';', '(', ')', '@', '[', ']', '<', '>', '|']), "{command}");
     }
 }
 
 #[test]
-fn ipv6_addresses_and_bus_ports_are_pasted_as_the_tools_take_them() {
-    // redis-cli and valkey-cli look up "[fd00::1]" as a name.
+fn ipv6_addresses_are_pasted_without_brackets_and_bus_ports() {
     let mut spoilt = view(&[
         Node::primary("[fd00::1]:7000@7100", "0-16382"),
         Node::replica("[fd00::2]:7000@7100", 0),
@@ -103,30 +102,38 @@ fn ipv6_addresses_and_bus_ports_are_pasted_as_the_tools_take_them() {
     let mut commands = commands(&findings);
     commands.sort();
     commands.dedup();
-    let add = "redis-cli --cluster add-node NEW fd00::1:7000 --cluster-slave --cluster-master-id";
-    assert_eq!(
-        commands,
-        [
-            format!("{add} {}", id(0)),
-            format!("{add} {}", id(2)),
-            "redis-cli --cluster fix fd00::1:7000".to_owned(),
-            "redis-cli --cluster fix fd00::1:7000 --cluster-search-multiple-owners".to_owned(),
-            "redis-cli -h fd00::2 -p 7000 CLUSTER REPLICATE ID-OF-A-PRIMARY".to_owned(),
-        ]
-    );
+    let add = "tribune add-node NEW fd00::1:7000 --replica-of";
+    let follow = "redis-cli -h fd00::2 -p 7000 CLUSTER REPLICATE ID-OF-A-PRIMARY".to_owned();
+    assert!(commands.contains(&"tribune fix fd00::1:7000".to_owned()), "{commands:?}");
+    assert!(commands.contains(&format!("{add} {}", id(0).short())), "{commands:?}");
+    assert!(commands.contains(&follow), "{commands:?}");
 }
 
 #[test]
-fn the_tool_is_the_engines_own() {
-    for (_, mut view) in examples() {
-        for at in 0..view.nodes.len() {
-            if let Ok(said) = &mut view.nodes[at].said {
-                said.server.engine = Engine::Valkey;
-            }
+fn every_kind_is_explained_in_sentences() {
+    let schema = serde_json::to_value(schemars::schema_for!(FindingCode)).unwrap();
+    let kinds = schema["oneOf"].as_array().unwrap().iter().map(|kind| kind["const"].clone());
+    let codes: Vec<FindingCode> = kinds.map(|kind| serde_json::from_value(kind).unwrap()).collect();
+    assert!(codes.len() > 15);
+    let mut seen = BTreeSet::new();
+    for code in codes {
+        let Explanation { meaning, otherwise, mending } = explain(code);
+        for text in [meaning, otherwise, mending] {
+            assert!(text.ends_with('.') && text.len() > 30 && !text.contains("  "), "{code:?}: {text}");
+            assert!(!["master ", "slave"].iter().any(|old| text.contains(old)), "{code:?}: {text}");
+            assert!(seen.insert(text.clone()) || code == FindingCode::ShardInOneZone, "{code:?} repeats: {text}");
         }
-        let findings = check(&view);
-        assert!(commands(&findings).iter().all(|command| command.starts_with("valkey-cli ")), "{findings:?}");
     }
+}
+
+#[test]
+fn a_diagnosis_is_the_finding_with_what_it_means() {
+    let report = DoctorReport::new(&coverage::one_slot_uncovered(), Vec::new());
+    assert!(!report.healthy);
+    let first = &report.findings[0];
+    assert_eq!((first.finding.code, &first.explanation), (FindingCode::SlotsUncovered, &explain(first.finding.code)));
+    let text = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<DoctorReport>(&text).unwrap(), report);
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! Slots that are not as they should be, made so by hand, and repaired: by the program beside the reference, and alone.
+
+mod alone;
+mod lab;
+mod twins;

@@ -1,0 +1,180 @@
+//! Steps that repair slots.
+
+use super::{Moved, Progress, RunError, Runner, steps::changed, together::not_serving};
+use crate::{
+    exchange::{accepted, none_refused},
+    moving::{
+        MoveError,
+        both::Trust,
+        keys::{Owner, Sent, Transfer},
+        pace::Governor,
+        probe::Probe,
+        slots::Told,
+    },
+    port::{Command, NodeError, NodeLink, SlotState, Trouble},
+};
+use futures_util::future::try_join;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
+use topology::{NodeView, Reply, Slot, SlotSet, findings::count, plan::NodeRef};
+
+/// Slots of which keys are gathered at once: a stop takes effect behind them.
+const SLOTS: usize = 64;
+
+impl Runner<'_> {
+    /// Takes slots from a node beside whom another owns them. Its keys can be reached there, by whoever asks for them.
+    pub(super) async fn yield_slots(&self, node: &NodeRef, owner: &NodeRef, slots: &SlotSet) -> Result<(), RunError> {
+        let (link, view) = self.fresh(node).await?;
+        let claimed = view.myself.slots.intersection(slots);
+        if claimed.is_empty() {
+            return Ok(());
+        }
+        // In one go: Redis 8.4 and later do not tell of keys in slots that are neither its own nor importing.
+        let mut commands = vec![Command::Multi, Command::RemoveSlots(claimed.clone())];
+        commands.extend(claimed.iter().map(|slot| Command::SetSlot(slot, SlotState::Importing(owner.id))));
+        commands.push(Command::Exec);
+        transaction(link, commands).await
+    }
+
+    /// Makes a node the owner of slots, by an epoch above those of all that are taken for their owner.
+    pub(super) async fn settle_slots(&self, node: &NodeRef, slots: &SlotSet, above: u64) -> Result<(), RunError> {
+        let (link, view) = self.fresh(node).await?;
+        if !view.myself.is_primary() {
+            return Err(changed(node, "it is a replica"));
+        }
+        let missing = slots.difference(&view.myself.slots);
+        let mut commands = vec![Command::Multi];
+        if !missing.is_empty() {
+            let known = view.peers.iter().fold(SlotSet::new(), |all, entry| all.union(&entry.slots));
+            let known = known.intersection(&missing);
+            self.refuse_claimed(node, &view, &known).await?;
+            commands.extend((!known.is_empty()).then_some(Command::RemoveSlots(known)));
+            commands.push(Command::AddSlots(missing));
+        }
+        commands.extend((above > 0 && view.myself.config_epoch <= above).then_some(Command::BumpEpoch));
+        commands.push(Command::Exec);
+        if commands.len() > 2 {
+            transaction(link, commands).await?;
+        }
+        self.close_open(link, &view, slots).await
+    }
+
+    /// Refuses when one whom the node takes for the owner of these slots says so itself.
+    async fn refuse_claimed(&self, node: &NodeRef, view: &NodeView, known: &SlotSet) -> Result<(), RunError> {
+        for entry in view.peers.iter().filter(|entry| !entry.slots.intersection(known).is_empty()) {
+            let Some(link) = self.links.get(&entry.id) else { continue };
+            let address = link.address().clone();
+            let (_, said) = self.fresh(&NodeRef { id: entry.id, address: address.clone() }).await?;
+            let claimed = said.myself.slots.intersection(known);
+            if !claimed.is_empty() {
+                return Err(changed(node, format!("{address} claims {} of its slots", count(claimed.len(), "slot"))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes slots on a node.
+    pub(super) async fn close_slots(&self, node: &NodeRef, slots: &SlotSet) -> Result<(), RunError> {
+        let (link, view) = self.fresh(node).await?;
+        self.close_open(link, &view, slots).await
+    }
+
+    /// Closes those of these slots that are open.
+    async fn close_open(&self, link: &dyn NodeLink, view: &NodeView, slots: &SlotSet) -> Result<(), RunError> {
+        let own = &view.myself;
+        let open: SlotSet = own.migrating.keys().chain(own.importing.keys()).copied().collect();
+        self.told(link, view).await?.tell(&open.intersection(slots), SlotState::Stable).await
+    }
+
+    async fn told<'b>(&self, link: &'b dyn NodeLink, view: &NodeView) -> Result<Told<'b>, RunError> {
+        let Some(moves) = &self.moves else {
+            let address = link.address().clone();
+            return Err(RunError::Changed { address, change: "this run may not change slots".to_owned() });
+        };
+        Ok(Told::over(link, view, moves.dialer.as_ref()).await?)
+    }
+
+    /// Gives the owner of slots the keys that another node holds of them.
+    pub(super) async fn gather_keys(
+        &self,
+        slots: &SlotSet,
+        from: &NodeRef,
+        to: &NodeRef,
+        served: bool,
+        stop: &CancellationToken,
+    ) -> Result<(), RunError> {
+        self.await_all(&[from.clone(), to.clone()], not_serving).await?;
+        let ((source, here), (destination, there)) = try_join(self.fresh(from), self.fresh(to)).await?;
+        let foreign = slots.difference(&there.myself.slots);
+        if !foreign.is_empty() {
+            return Err(changed(to, format!("it does not own {foreign}")));
+        }
+        let claimed = here.myself.slots.intersection(slots);
+        if !claimed.is_empty() {
+            return Err(changed(from, format!("it claims {claimed}")));
+        }
+        let Some(moves) = &self.moves else { return Err(changed(from, "this run may not move keys")) };
+        let entry = here.entry(to.id).ok_or_else(|| changed(from, format!("it does not know {}", to.address)))?;
+        let governor = Mutex::new(Governor::new(moves.pace));
+        let ends = || vec![from.address.clone(), to.address.clone()];
+        let probe = match moves.pace.budget {
+            Some(_) => Some(Probe::start(Arc::clone(&moves.dialer), ends()).await?),
+            None => None,
+        };
+        let moved = Mutex::new(Moved::default());
+        let tell = |sent: Sent| match sent {
+            Sent::Large(key, bytes) => (self.progress)(Progress::LargeKey { key, bytes }),
+            Sent::Closed(_) => {}
+            Sent::Keys(keys) => {
+                let mut now = moved.lock().unwrap_or_else(PoisonError::into_inner);
+                now.keys += keys;
+                now.latency = probe.as_ref().and_then(Probe::latency);
+                if let Some(latency) = now.latency {
+                    governor.lock().unwrap_or_else(PoisonError::into_inner).others_wait(latency);
+                }
+                (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved: *now });
+            }
+        };
+        let transfer = Transfer {
+            source,
+            destination,
+            host: entry.endpoint.host.as_ref().unwrap_or(&to.address.host).to_string(),
+            port: entry.endpoint.port,
+            timeout: moves.pace.timeout,
+            owner: Owner::Destination(if served { Trust::Same } else { Trust::LastUsed }),
+            replace: moves.replace,
+            governor: &governor,
+            road: tokio::sync::Mutex::default(),
+            weigh: moves.pace.budget.is_some(),
+            tell: &tell,
+        };
+        let told = self.told(source, &here).await?;
+        let mut kept = Vec::new();
+        let all: Vec<Slot> = slots.iter().collect();
+        for part in all.chunks(SLOTS) {
+            if stop.is_cancelled() {
+                return Err(RunError::Stopped);
+            }
+            let part: SlotSet = part.iter().copied().collect();
+            // Otherwise the node sends everybody to the owner who asks for these keys, us too.
+            told.tell(&part, SlotState::Importing(to.id)).await?;
+            let left = transfer.empty(&part, &part).await?;
+            let unfinished: SlotSet = left.iter().map(|(slot, _)| *slot).collect();
+            told.tell(&part.difference(&unfinished), SlotState::Stable).await?;
+            kept.extend(left.into_iter().map(|(_, key)| key));
+        }
+        if kept.is_empty() {
+            return Ok(());
+        }
+        Err(MoveError::DifferentValues { from: to.address.clone(), to: from.address.clone(), keys: kept }.into())
+    }
+}
+
+/// Sends a transaction, of which no command may be refused.
+async fn transaction(link: &dyn NodeLink, commands: Vec<Command>) -> Result<(), RunError> {
+    let replies = accepted(link, commands).await?;
+    match replies.last() {
+        Some(Reply::List(replies)) => Ok(none_refused(link, replies)?),
+        _ => Err(NodeError::new(link.address().clone(), Trouble::Protocol("EXEC gave no list".to_owned())).into()),
+    }
+}

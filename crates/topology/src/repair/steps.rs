@@ -1,0 +1,177 @@
+//! Decisions as a plan.
+
+use super::{Remedy, Repair, decide::takeovers};
+use crate::{
+    ClusterView, Member, NodeId, SlotSet,
+    findings::slot_list,
+    plan::{Action, Cost, Dialect, FORMAT, NodeRef, Plan, PlannedShard, Step},
+};
+use std::collections::BTreeMap;
+
+/// One plan of these decisions.
+///
+/// Slots get their owner first, since a cluster that does not serve takes no keys; then keys move, between all nodes at once. A
+/// replica takes the place of a silent primary before anything else.
+pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
+    let nodes: Vec<NodeRef> =
+        view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() }).collect();
+    let mut draft = Draft::default();
+    draft.stage(takeovers(view).into_iter().map(|takeover| {
+        let reason = format!("{} does not answer, and its replica has what it wrote", takeover.primary.address);
+        (Action::Failover { replica: takeover.replica, primary: takeover.primary, kind: takeover.kind }, reason)
+    }));
+    draft.stage(yields(repairs));
+    draft.stage(settles(repairs).into_iter().chain(closes(repairs)));
+    let keys: Vec<_> = moves(repairs).into_iter().chain(gathers(repairs, false)).collect();
+    let late = gathers(repairs, true);
+    let agreement = || Action::AwaitAgreement { nodes: nodes.clone() };
+    if draft.stage > 0 && !(keys.is_empty() && late.is_empty()) {
+        draft.stage([(agreement(), "keys go to an owner that all know".to_owned())]);
+    }
+    draft.stage(keys);
+    draft.stage(late);
+    if draft.stage > 0 {
+        draft.stage([(agreement(), "clients may ask any node".to_owned())]);
+    }
+    let slots: SlotSet = repairs.iter().map(|repair| repair.slot).collect();
+    let goal = match slots.len() {
+        0 if draft.stage > 0 => "replicas take the place of primaries that do not answer".to_owned(),
+        0 => "nothing to repair: every slot is served, closed, and has its keys in one place".to_owned(),
+        1 => format!("{} is repaired", slot_list(&slots)),
+        _ => format!("{} are repaired", slot_list(&slots)),
+    };
+    Plan {
+        format: FORMAT,
+        based_on: nodes,
+        reasons: if draft.stage > 0 { reasons(repairs) } else { vec![goal.clone()] },
+        goal,
+        steps: draft.steps,
+        expected_after: expected(view, repairs),
+        placement: None,
+        cost: Cost::default(),
+    }
+}
+
+#[derive(Default)]
+struct Draft {
+    steps: Vec<Step>,
+    stage: u32,
+}
+
+impl Draft {
+    /// Adds a stage, unless it has no steps.
+    fn stage(&mut self, steps: impl IntoIterator<Item = (Action, String)>) {
+        let (stage, before) = (self.stage + 1, self.steps.len());
+        self.steps.extend(steps.into_iter().map(|(action, reason)| Step { stage, action, reason }));
+        if self.steps.len() > before {
+            self.stage = stage;
+        }
+    }
+}
+
+/// Slots by what is done with them, and the first reason for it.
+fn grouped<K: Ord>(repairs: &[Repair], keys: impl Fn(&Remedy) -> Vec<K>) -> BTreeMap<K, (SlotSet, &'static str)> {
+    let mut groups: BTreeMap<K, (Vec<crate::Slot>, &'static str)> = BTreeMap::new();
+    for repair in repairs {
+        for key in keys(&repair.remedy) {
+            groups.entry(key).or_insert((Vec::new(), repair.remedy.reason)).0.push(repair.slot);
+        }
+    }
+    groups.into_iter().map(|(key, (slots, reason))| (key, (slots.into_iter().collect(), reason))).collect()
+}
+
+fn yields(repairs: &[Repair]) -> Vec<(Action, String)> {
+    let claims =
+        |remedy: &Remedy| remedy.yields.iter().map(|node| (node.clone(), remedy.owner.clone())).collect::<Vec<_>>();
+    let step = |((node, owner), (slots, reason)): ((NodeRef, NodeRef), (SlotSet, &'static str))| {
+        (Action::YieldSlots { node, owner, slots }, reason.to_owned())
+    };
+    grouped(repairs, claims).into_iter().map(step).collect()
+}
+
+fn settles(repairs: &[Repair]) -> Vec<(Action, String)> {
+    let mut above: BTreeMap<NodeId, u64> = BTreeMap::new();
+    for Repair { found, remedy, .. } in repairs.iter().filter(|repair| repair.remedy.settle) {
+        let epoch = above.entry(remedy.owner.id).or_default();
+        *epoch = found.rivals(remedy.owner.id).max(*epoch);
+    }
+    let owner = |remedy: &Remedy| remedy.settle.then(|| remedy.owner.clone()).into_iter().collect::<Vec<_>>();
+    let step = |(node, (slots, reason)): (NodeRef, (SlotSet, &'static str))| {
+        let above = above.get(&node.id).copied().unwrap_or_default();
+        (Action::SettleSlots { node, slots, above }, reason.to_owned())
+    };
+    grouped(repairs, owner).into_iter().map(step).collect()
+}
+
+fn closes(repairs: &[Repair]) -> Vec<(Action, String)> {
+    // Settling closes at the owner.
+    let others = |remedy: &Remedy| {
+        let open = |node: &&NodeRef| !(remedy.settle && **node == remedy.owner);
+        remedy.closes.iter().filter(open).cloned().collect::<Vec<_>>()
+    };
+    let step = |(node, (slots, reason)): (NodeRef, (SlotSet, &'static str))| {
+        (Action::CloseSlots { node, slots }, reason.to_owned())
+    };
+    grouped(repairs, others).into_iter().map(step).collect()
+}
+
+fn moves(repairs: &[Repair]) -> Vec<(Action, String)> {
+    let ends =
+        |remedy: &Remedy| remedy.from.iter().map(|from| (from.clone(), remedy.owner.clone())).collect::<Vec<_>>();
+    let step = |((from, to), (slots, reason)): ((NodeRef, NodeRef), (SlotSet, &'static str))| {
+        (Action::MoveSlots { slots, from, to, dialect: Dialect::Migrate, keys: 0, bytes: 0 }, reason.to_owned())
+    };
+    grouped(repairs, ends).into_iter().map(step).collect()
+}
+
+/// Keys that go to the owner; of slots that are moved only after that (`late`), of others at the same time.
+fn gathers(repairs: &[Repair], late: bool) -> Vec<(Action, String)> {
+    let mut groups: BTreeMap<(NodeRef, NodeRef, bool), (Vec<crate::Slot>, u64)> = BTreeMap::new();
+    for Repair { slot, found, remedy } in repairs.iter().filter(|repair| repair.remedy.from.is_some() == late) {
+        for from in &remedy.gathers {
+            let served = found.owners.is_empty() || found.owners.iter().any(|(node, _)| node == from);
+            let group = groups.entry((from.clone(), remedy.owner.clone(), served)).or_default();
+            group.0.push(*slot);
+            group.1 += found.keys_of(from.id);
+        }
+    }
+    let step = |((from, to, served), (slots, keys)): ((NodeRef, NodeRef, bool), (Vec<crate::Slot>, u64))| {
+        let reason = "the owner gets the keys that others hold; of a key that both hold, the owner's stays";
+        (Action::GatherKeys { slots: slots.into_iter().collect(), from, to, served, keys }, reason.to_owned())
+    };
+    groups.into_iter().map(step).collect()
+}
+
+/// Why slots are mended as they are: one line for each way.
+fn reasons(repairs: &[Repair]) -> Vec<String> {
+    let ways = grouped(repairs, |remedy| vec![(remedy.reason, remedy.owner.address.clone())]);
+    ways.into_iter().map(|((reason, owner), (slots, _))| format!("{} > {owner}: {reason}", slot_list(&slots))).collect()
+}
+
+/// The shards when all is done.
+fn expected(view: &ClusterView, repairs: &[Repair]) -> Vec<PlannedShard> {
+    let mut given: BTreeMap<NodeId, SlotSet> = BTreeMap::new();
+    for (id, (slots, _)) in grouped(repairs, |remedy| vec![remedy.owner.id]) {
+        given.insert(id, slots);
+    }
+    let all: SlotSet = repairs.iter().map(|repair| repair.slot).collect();
+    let takeovers = takeovers(view);
+    let reference = |member: &Member<'_>| NodeRef { id: member.account.id, address: member.node.address.clone() };
+    let mut shards: Vec<PlannedShard> = Vec::new();
+    for shard in view.shards() {
+        let mut members: Vec<NodeRef> = shard.members().map(reference).collect();
+        let takeover = takeovers.iter().find(|takeover| takeover.primary.id == shard.primary.account.id);
+        if let Some(at) = takeover.and_then(|takeover| members.iter().position(|node| *node == takeover.replica)) {
+            members.swap(0, at);
+        } else if !shard.primary.answers() {
+            continue;
+        }
+        let mut members = members.into_iter();
+        let Some(primary) = members.next() else { continue };
+        let slots = shard.slots().difference(&all);
+        let slots = slots.union(&given.remove(&primary.id).unwrap_or_default());
+        shards.push(PlannedShard { slots, primary, replicas: members.collect() });
+    }
+    shards.sort_by_key(|shard| shard.slots.ranges().next().map_or(u16::MAX, |range| range.start().number()));
+    shards
+}
