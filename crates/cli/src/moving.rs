@@ -55,7 +55,9 @@ pub(crate) async fn carry_out(
 ) -> Result<(), Interruption> {
     let record = moves_slots(plan).then(|| Record::begin(request, plan)).transpose().map_err(Interruption::Busy)?;
     let outcome = run(plan, observation.links, connector, options, show).await;
-    if let (Ok(()), Some(record)) = (&outcome, record) {
+    // A plan that does not fit the cluster any more is not to be gone on with.
+    let is_over = matches!(&outcome, Ok(()) | Err(Interruption::Failed(RunError::Changed { .. })));
+    if let Some(record) = record.filter(|_| is_over) {
         record.end();
     }
     outcome

@@ -73,6 +73,13 @@ pub(crate) fn of(view: &ClusterView) -> Option<Found> {
     found.into_iter().nth(running)
 }
 
+/// Refuses while a run of this cluster goes on, in another process of this machine.
+pub(crate) fn none_goes_on(view: &ClusterView) -> Result<(), Failure> {
+    let found = of(view);
+    let runner = found.as_ref().and_then(|found| Some((found.runner()?, &found.run.plan.goal)));
+    runner.map_or(Ok(()), |(pid, goal)| Err(busy(pid, Some(goal))))
+}
+
 /// What is left to do of an earlier run of this same request, if one was interrupted and nobody has changed the cluster since.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ pub mod importing;
 pub mod moving;
 pub mod observe;
 pub mod port;
+mod redial;
 pub mod repair;
 pub mod run;
 pub mod server_migrations;

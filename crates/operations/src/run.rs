@@ -13,9 +13,15 @@ use crate::{
     importing::{self, Import, ImportError, Imported},
     moving::{MoveError, Moves},
     port::{Key, NodeError, NodeLink},
+    redial::Redialled,
 };
 use futures_util::{TryFutureExt, future::join_all};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use topology::{
     NodeAddr, NodeId, SlotSet,
@@ -23,6 +29,12 @@ use topology::{
 };
 
 pub use together::Estranged;
+
+/// How long to wait before a server that was lost is dialled again: once for each time in a row.
+const REDIALS: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(2)];
+/// After so long without losing a server, the next loss is the first in a row.
+const CALM: Duration = Duration::from_secs(15);
 
 /// How long to wait for things that the servers do on their own.
 #[derive(Clone, Copy, Debug)]
@@ -204,9 +216,12 @@ impl<'a> Runner<'a> {
         Self { links, patience, progress, moves: None, import: None, persistent: false, stop, busy }
     }
 
-    /// Lets it run plans that move slots, and how.
+    /// Lets it run plans that move slots, and how. With its dialer, servers that are lost meanwhile are dialled again.
     #[must_use]
     pub fn with_moves(mut self, moves: Moves) -> Self {
+        for link in self.links.values_mut() {
+            *link = Arc::new(Redialled::new(Arc::clone(link), Arc::clone(&moves.dialer)));
+        }
         self.moves = Some(moves);
         self
     }
@@ -271,7 +286,34 @@ impl<'a> Runner<'a> {
         join_all(acts).await.into_iter().filter_map(Result::err).collect()
     }
 
+    /// Does what a step says; begins it again when a server was lost meanwhile, since every step looks first at what is done.
     async fn act(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
+        let (mut redials, mut begin) = (REDIALS.iter(), Instant::now());
+        loop {
+            let error = match self.attempt(action, stop).await {
+                Err(RunError::Node(error)) if self.moves.is_some() && error.trouble.may_pass() => error,
+                outcome => return outcome,
+            };
+            if begin.elapsed() >= CALM {
+                redials = REDIALS.iter();
+            }
+            let Some(pause) = redials.next() else { return Err(error.into()) };
+            (self.progress)(Progress::Waiting { missing: format!("{error}: dialling it again") });
+            sleep(*pause).await;
+            begin = Instant::now();
+        }
+    }
+
+    /// Does what a step says, once. Those that leave nodes as they should not stay end by themselves when they are to stop; all
+    /// others can be left between two commands.
+    async fn attempt(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
+        if let Action::MoveSlots { .. } | Action::AwaitService { .. } = action {
+            return self.carry_out(action, stop).await;
+        }
+        unless_stopped(stop, self.carry_out(action, stop)).await
+    }
+
+    async fn carry_out(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
         match action {
             Action::SetEpoch { node, epoch } => self.set_epoch(node, *epoch).await,
             Action::AddSlots { node, slots } => self.add_slots(node, slots).await,
@@ -296,9 +338,9 @@ impl<'a> Runner<'a> {
                 self.import_keys(source, to, order, stop).await
             }
             Action::Meet { nodes } => self.meet(nodes).await,
-            Action::AwaitAgreement { nodes } => unless_stopped(stop, self.await_agreement(nodes)).await,
+            Action::AwaitAgreement { nodes } => self.await_agreement(nodes).await,
             Action::AwaitService { nodes } => self.await_service(nodes, stop).await,
-            Action::AwaitReplicas { nodes } => unless_stopped(stop, self.await_all(nodes, together::not_linked)).await,
+            Action::AwaitReplicas { nodes } => self.await_all(nodes, together::not_linked).await,
             other => Err(RunError::Changed {
                 address: self.any_address(),
                 change: format!("this version cannot run the step {other:?}"),

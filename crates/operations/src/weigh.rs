@@ -27,6 +27,14 @@ pub enum WeighError {
         /// The way.
         dialect: Dialect,
     },
+    /// The servers' own way would lose writes.
+    #[error(
+        "{address} has several databases: with CLUSTER MIGRATESLOTS, writes that arrive meanwhile may end in the wrong one"
+    )]
+    SeveralDatabases {
+        /// The server.
+        address: NodeAddr,
+    },
 }
 
 /// Fills in how many keys and bytes each move of the plan has, how it goes, and what all of it costs.
@@ -45,7 +53,13 @@ pub async fn weigh(observation: &Observation, plan: &mut Plan, asked_for: Option
         return Ok(());
     }
     let offers = offers(observation, ends.iter().map(|(id, _)| *id)).await;
-    let offers_it = |id: NodeId, dialect| offers.get(&id).is_some_and(|offers| offers.contains(&dialect));
+    let offers_it = |id: NodeId, dialect| offers.get(&id).is_some_and(|offers| offers.ways.contains(&dialect));
+    if asked_for == Some(Dialect::MigrateSlots)
+        && let Some((_, address)) =
+            ends.iter().find(|(id, _)| offers.get(id).is_some_and(|offers| offers.several_databases))
+    {
+        return Err(WeighError::SeveralDatabases { address: address.clone() });
+    }
     if let Some(dialect) = asked_for
         && let Some((_, address)) = ends.iter().find(|(id, _)| !offers_it(*id, dialect))
     {
@@ -66,15 +80,34 @@ pub async fn weigh(observation: &Observation, plan: &mut Plan, asked_for: Option
     Ok(())
 }
 
-/// The ways in which each of these nodes can take part; one that does not tell can do what all can.
-async fn offers(observation: &Observation, nodes: impl Iterator<Item = NodeId>) -> BTreeMap<NodeId, BTreeSet<Dialect>> {
+/// How a server can take part in moves.
+struct Offer {
+    ways: BTreeSet<Dialect>,
+    /// Whether clients may use other databases than 0 (`cluster-databases`, Valkey 9.0).
+    several_databases: bool,
+}
+
+/// How each of these nodes can take part; one that does not tell can do what all can.
+///
+/// Valkey (seen with 9.1) does not tell the other node in which database the writes are that arrive during a migration: they end
+/// in the one that was sent last. So nodes with several databases are not asked to migrate slots themselves.
+async fn offers(observation: &Observation, nodes: impl Iterator<Item = NodeId>) -> BTreeMap<NodeId, Offer> {
     let asked = nodes.filter_map(|id| Some((id, observation.links.get(&id)?))).map(|(id, link)| async move {
-        let commands = vec![Command::CommandInfo("cluster|migrateslots"), Command::CommandInfo("cluster|migration")];
+        let commands = vec![
+            Command::CommandInfo("cluster|migrateslots"),
+            Command::CommandInfo("cluster|migration"),
+            Command::ConfigGet("cluster-databases".to_owned()),
+        ];
         let replies = link.send(commands).await.unwrap_or_default();
         let has = |reply: &Reply| matches!(reply.as_list(), Some([Reply::List(_), ..]));
-        let ways = [Dialect::MigrateSlots, Dialect::MigrationImport].into_iter().zip(&replies);
-        let offered = ways.filter(|(_, reply)| has(reply)).map(|(way, _)| way);
-        (id, offered.chain([Dialect::Migrate]).collect())
+        let databases = replies.get(2).and_then(Reply::as_list).and_then(|pair| pair.get(1)?.as_text()?.parse().ok());
+        let view = observation.view.node(id).and_then(|node| node.view());
+        let used = view.is_some_and(|view| view.server.databases.keys().any(|database| *database > 0));
+        let several_databases = used || databases.is_some_and(|databases: u32| databases > 1);
+        let mut ways = BTreeSet::from([Dialect::Migrate]);
+        ways.extend((replies.first().is_some_and(has) && !several_databases).then_some(Dialect::MigrateSlots));
+        ways.extend(replies.get(1).is_some_and(has).then_some(Dialect::MigrationImport));
+        (id, Offer { ways, several_databases })
     });
     join_all(asked).await.into_iter().collect()
 }

@@ -83,9 +83,10 @@ fn told(view: &ClusterView) -> BTreeMap<Slot, Moves<'_>> {
 /// Source and destination, if there is one move that can be finished.
 fn only_move(view: &ClusterView, slot: Slot, moves: &Moves<'_>) -> Result<(NodeRef, NodeRef), Unclear> {
     let unclear = |problem| Unclear { slot, address: moves.address.clone(), problem };
-    let (from, to) = moves.first;
+    let ends = present(view, slot, moves);
+    let (from, to) = ends.first().copied().unwrap_or(moves.first);
     let way = format!("is to go from {} to {}", view.name(from), view.name(to));
-    if let Some((from, to)) = moves.others.first() {
+    if let Some((from, to)) = ends.get(1) {
         return Err(unclear(format!("{way}, and from {} to {}", view.name(*from), view.name(*to))));
     }
     let silent = |id| format!("{way}, but {} does not answer", view.name(id));
@@ -98,6 +99,27 @@ fn only_move(view: &ClusterView, slot: Slot, moves: &Moves<'_>) -> Result<(NodeR
         return Err(unclear(format!("{way}, but {} cannot take it", destination.address)));
     }
     Ok((source, destination))
+}
+
+/// The moves that are told, between the primaries that are there now: one that was lost meanwhile, or follows another by now, is
+/// stood in for by the primary that has taken its place.
+fn present(view: &ClusterView, slot: Slot, moves: &Moves<'_>) -> Vec<(NodeId, NodeId)> {
+    let leader = |id: NodeId| answering(view, id).and_then(|(_, said)| said.myself.primary);
+    let is_lost = |id: NodeId| view.node(id).is_some_and(|node| node.view().is_none());
+    let owner = || view.answering().find(|(_, said)| said.myself.slots.contains(slot)).map(|(_, said)| said.myself.id);
+    let mut ends = Vec::new();
+    for (from, to) in std::iter::once(moves.first).chain(moves.others.iter().copied()) {
+        let from = if is_lost(from) { owner().unwrap_or(from) } else { leader(from).unwrap_or(from) };
+        let to = leader(to).filter(|leader| *leader != from).unwrap_or(to);
+        if !ends.contains(&(from, to)) {
+            ends.push((from, to));
+        }
+    }
+    // A replica of Valkey 8 and later has learnt of the move by its primary, and goes on with it in its place.
+    if ends.iter().any(|(_, to)| !is_lost(*to)) {
+        ends.retain(|(_, to)| !is_lost(*to));
+    }
+    ends
 }
 
 fn answering(view: &ClusterView, id: NodeId) -> Option<(NodeRef, &NodeView)> {

@@ -1,6 +1,10 @@
 //! A change as data: what will be done, in which order, and why.
 
-use crate::{ClusterView, NodeAddr, NodeId, SlotSet, basis::Basis, placement::Quality};
+use crate::{
+    ClusterView, NodeAddr, NodeId, SlotSet,
+    basis::{Basis, NotYet},
+    placement::Quality,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -348,6 +352,11 @@ impl Action {
 /// can be finished.
 pub fn may_move(view: &ClusterView) -> bool {
     Basis::of(view).is_ok()
+}
+
+/// Whether the nodes only have not told each other yet of what has just changed.
+pub fn may_settle(view: &ClusterView) -> bool {
+    matches!(Basis::of(view), Err(NotYet::SeveralOwners { .. } | NotYet::Disagreement { .. }))
 }
 
 /// How long the node that sends most in a stage takes, microseconds: a guess from what small keys took on common machines.

@@ -20,6 +20,13 @@ pub fn remaining(plan: &Plan, view: &ClusterView) -> Option<Plan> {
         if let Action::AddSlots { slots, .. } = &step.action {
             given = given.union(slots);
         }
+        match &mut step.action {
+            // One that was lost meanwhile is not waited for.
+            Action::AwaitAgreement { nodes } | Action::AwaitService { nodes } | Action::AwaitReplicas { nodes } => {
+                nodes.retain(|node| view.node(node.id).is_some_and(|node| node.view().is_some()));
+            }
+            _ => {}
+        }
         if let Action::MoveSlots { slots, from, .. } = &mut step.action {
             // Where a slot moves twice, its first owner counts.
             for slot in slots.iter() {

@@ -52,10 +52,11 @@ pub fn plan(view: &ClusterView, shards: usize, replicas: Option<usize>) -> Resul
     let shape = Shape { moves: moves(&parts, &primaries, &basis), shards: attach::replicas(&parts, &primaries) };
     let mut draft = Draft::after(&basis);
     detach(&mut draft, &parts, &shape);
+    let early = attach_early(&mut draft, &parts, &shape);
     let share = |slot_move: &SlotMove| words::reason_of_move(&parts, &shape, slot_move);
     draft.moves(&shape.moves, share);
     draft.moves_the_fewest();
-    attach(&mut draft, &parts, &shape);
+    attach(&mut draft, &parts, &shape, early);
     words::reasons(&mut draft, &parts, &shape);
     let goal = words::goal(&parts, &shape);
     let mut plan = draft.finish(goal, expected(&parts, &shape));
@@ -167,28 +168,29 @@ fn detach(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
     }
 }
 
-/// Nodes that are to follow another primary than they do.
-fn attach(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
-    let mut steps = Vec::new();
-    for shard in &shape.shards {
-        for replica in shard.replicas.iter().filter(|replica| parts.primary(**replica) != Some(shard.primary)) {
-            let (Some(replica), Some(primary)) = (parts.reference(*replica), parts.reference(shard.primary)) else {
-                continue;
-            };
-            let reason = format!("a copy of the data of {}", primary.address);
-            steps.push((Action::Replicate { replica: replica.clone(), primary: primary.clone() }, reason));
-        }
+/// Replicas that leave a primary which stays one follow another before that gets slots: it has no slot without a copy, and the
+/// servers, which give a replica to a primary that has slots and none, have nothing to do.
+fn attach_early(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) -> Vec<NodeRef> {
+    let steps =
+        if shape.moves.is_empty() { Vec::new() } else { shape.attachments(parts, |at| shape.is_early(parts, at)) };
+    let replicas = replicas_of(&steps);
+    if !steps.is_empty() {
+        draft.stage(steps);
+        draft.await_agreement_because(
+            "the servers would choose replicas themselves for a primary that they see without",
+        );
     }
+    replicas
+}
+
+/// All others that are to follow another primary than they do.
+fn attach(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape, early: Vec<NodeRef>) {
+    let steps = shape.attachments(parts, |at| shape.moves.is_empty() || !shape.is_early(parts, at));
     if !steps.is_empty() && !shape.moves.is_empty() {
         let reason = "no node follows another before all know that it owns nothing any more";
         draft.await_agreement_because(reason);
     }
-    let replicas: Vec<NodeRef> = steps
-        .iter()
-        .filter_map(
-            |(action, _)| if let Action::Replicate { replica, .. } = action { Some(replica.clone()) } else { None },
-        )
-        .collect();
+    let replicas: Vec<NodeRef> = early.into_iter().chain(replicas_of(&steps)).collect();
     draft.stage(steps);
     if draft.last_stage() > 0 {
         draft.await_agreement();
@@ -196,6 +198,35 @@ fn attach(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
     if !replicas.is_empty() {
         let reason = "from then on a node can be lost without its data";
         draft.stage([(Action::AwaitReplicas { nodes: replicas }, reason.to_owned())]);
+    }
+}
+
+fn replicas_of(steps: &[(Action, String)]) -> Vec<NodeRef> {
+    let replica =
+        |action: &Action| if let Action::Replicate { replica, .. } = action { Some(replica.clone()) } else { None };
+    steps.iter().filter_map(|(action, _)| replica(action)).collect()
+}
+
+impl Shape {
+    /// Whether a replica leaves a primary that stays one.
+    fn is_early(&self, parts: &Parts, replica: usize) -> bool {
+        parts.primary(replica).is_some_and(|primary| self.shards.iter().any(|shard| shard.primary == primary))
+    }
+
+    /// The steps after which those of the replicas that are meant follow their primary to be.
+    fn attachments(&self, parts: &Parts, is_meant: impl Fn(usize) -> bool) -> Vec<(Action, String)> {
+        let mut steps = Vec::new();
+        for shard in &self.shards {
+            let follows = |replica: &&usize| parts.primary(**replica) == Some(shard.primary);
+            for replica in shard.replicas.iter().filter(|replica| !follows(replica) && is_meant(**replica)) {
+                let (Some(replica), Some(primary)) = (parts.reference(*replica), parts.reference(shard.primary)) else {
+                    continue;
+                };
+                let reason = format!("a copy of the data of {}", primary.address);
+                steps.push((Action::Replicate { replica: replica.clone(), primary: primary.clone() }, reason));
+            }
+        }
+        steps
     }
 }
 

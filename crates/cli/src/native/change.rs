@@ -25,9 +25,12 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
-use topology::{NodeId, plan::Plan};
+use topology::{
+    NodeId,
+    plan::{Plan, may_settle},
+};
 
 /// What yes means for a plan that moves slots.
 pub(crate) const MOVES: &str = "yes carries out this plan; no key is lost on the way.";
@@ -179,6 +182,21 @@ impl Change<'_> {
     /// Looks at the cluster.
     pub(crate) async fn look(target: &Target) -> Result<Observation, Failure> {
         Ok(look(&target.connector()?, &[target.address()?]).await?)
+    }
+
+    /// Looks at the cluster before a plan for it is made: nobody else is changing it. Looks again for some seconds while its nodes
+    /// tell each other of what has just changed.
+    pub(crate) async fn look_at_rest(target: &Target) -> Result<Observation, Failure> {
+        const SETTLES: Duration = Duration::from_secs(5);
+        let begin = Instant::now();
+        loop {
+            let observation = Self::look(target).await?;
+            unfinished::none_goes_on(&observation.view)?;
+            if !may_settle(&observation.view) || begin.elapsed() >= SETTLES {
+                return Ok(observation);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Shows the plan, asks, carries it out and reports. What an interrupted run of the same request has left to do comes in

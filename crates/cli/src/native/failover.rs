@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: &FailoverArgs, printer: &mut Printer) -> Resu
         (_, true) => FailoverKind::Takeover,
         _ => FailoverKind::Planned,
     };
-    let observation = Change::look(target).await?;
+    let observation = Change::look_at_rest(target).await?;
     let replica = node(&observation.view, &target.node_or(arguments.node.as_ref())?)?;
     let plan = failover::plan(&observation.view, replica, kind).map_err(|refusal| {
         let advice = refusal.advice();

@@ -46,7 +46,7 @@ fn weight(text: &str) -> Result<(String, f64), String> {
 }
 
 pub(crate) async fn run(arguments: &RebalanceArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
-    let observation = Change::look(&arguments.target).await?;
+    let observation = Change::look_at_rest(&arguments.target).await?;
     let mut weights = BTreeMap::new();
     for (name, weight) in &arguments.weights {
         weights.insert(node(&observation.view, name)?, *weight);

@@ -33,7 +33,7 @@ pub(crate) struct RepurposeArgs {
 
 pub(crate) async fn run(arguments: &RepurposeArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let RepurposeArgs { target, fair, change, moves, .. } = arguments;
-    let observation = Change::look(target).await?;
+    let observation = Change::look_at_rest(target).await?;
     let replica = node(&observation.view, &target.node_or(arguments.node.as_ref())?)?;
     let plan = repurpose::plan(&observation.view, replica, *fair).map_err(|refusal| {
         let advice = refusal.advice();

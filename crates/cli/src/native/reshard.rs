@@ -39,7 +39,7 @@ pub(crate) struct ReshardArgs {
 }
 
 pub(crate) async fn run(arguments: &ReshardArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
-    let observation = Change::look(&arguments.target).await?;
+    let observation = Change::look_at_rest(&arguments.target).await?;
     let view = &observation.view;
     let slots = match arguments.slots {
         Some(slots) => slots,

@@ -26,7 +26,7 @@ pub(crate) struct ResumeArgs {
 
 pub(crate) async fn run(arguments: &ResumeArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let ResumeArgs { target, change, moves } = arguments;
-    let observation = Change::look(target).await?;
+    let observation = Change::look_at_rest(target).await?;
     let view = &observation.view;
     let recorded = unfinished::of(view).map(|found| found.run);
     let rest = match &recorded {

@@ -31,7 +31,7 @@ pub(crate) struct ScaleArgs {
 
 pub(crate) async fn run(arguments: &ScaleArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let ScaleArgs { target, shards, replicas, change, moves } = arguments;
-    let observation = Change::look(target).await?;
+    let observation = Change::look_at_rest(target).await?;
     let plan = scale::plan(&observation.view, *shards, *replicas)?;
     let request = format!("scale to {shards} shards with {replicas:?} replicas");
     let options = moves.options(change);

@@ -12,6 +12,7 @@ mod letting_in;
 mod local;
 mod local_faults;
 mod local_safety;
+mod moves;
 mod plans;
 mod reading;
 mod reference;

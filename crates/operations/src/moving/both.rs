@@ -81,12 +81,44 @@ fn idle(here: &Reply, there: &Reply) -> Idle {
     }
 }
 
-/// Whether both hold the same value, byte by byte as the servers write it.
+/// Whether both hold the same value: byte by byte as the servers write it, or else the same elements, since a server writes those
+/// of sets and hashes in an order of its own.
 async fn same(owner: &dyn NodeLink, other: &dyn NodeLink, database: u32, key: &Key) -> Result<bool, NodeError> {
     let dump = |asking| question(Command::Dump(key.clone()), asking).collect();
     let here = in_database(owner, database, dump(false)).await?.pop();
     let there = in_database(other, database, dump(true)).await?.pop();
-    Ok(matches!((&here, &there), (Some(Reply::Bytes(here)), Some(Reply::Bytes(there))) if here == there))
+    let (Some(Reply::Bytes(here)), Some(Reply::Bytes(there))) = (here, there) else { return Ok(false) };
+    if here == there {
+        return Ok(true);
+    }
+    let here = elements(owner, database, key, false).await?;
+    Ok(here.is_some() && here == elements(other, database, key, true).await?)
+}
+
+/// The elements of a collection, sorted; none of what is none, or is of a type that only shows as a whole.
+async fn elements(
+    node: &dyn NodeLink,
+    database: u32,
+    key: &Key,
+    asking: bool,
+) -> Result<Option<Vec<Vec<u8>>>, NodeError> {
+    let words = |words: &[&str]| {
+        let mut typed: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        typed.insert(1, key.clone());
+        Command::Typed(typed)
+    };
+    // All but the one that fits its type are refused.
+    let ways: [&[&str]; 4] =
+        [&["SMEMBERS"], &["HGETALL"], &["LRANGE", "0", "-1"], &["ZRANGE", "0", "-1", "WITHSCORES"]];
+    let commands = ways.iter().flat_map(|way| question(words(way), asking)).collect();
+    let replies = in_database(node, database, commands).await?;
+    let list = replies.into_iter().find_map(|reply| if let Reply::List(list) = reply { Some(list) } else { None });
+    let bytes = |reply| if let Reply::Bytes(bytes) = reply { Some(bytes) } else { None };
+    let Some(mut elements) = list.map(|list| list.into_iter().filter_map(bytes).collect::<Vec<_>>()) else {
+        return Ok(None);
+    };
+    elements.sort_unstable();
+    Ok(Some(elements))
 }
 
 /// A command, for a node that imports the slot behind `ASKING`.

@@ -34,7 +34,8 @@ pub(crate) struct Transfer<'a> {
     /// Where the source finds the destination.
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) timeout: u32,
+    /// How long the nodes may be silent to each other, milliseconds.
+    pub(crate) timeout: Timeout,
     /// Which end owns the slots: of a key that both hold, its value stays.
     pub(crate) owner: Owner,
     /// Whether the owner's value replaces another one that may be newer.
@@ -54,6 +55,26 @@ pub(crate) enum Owner {
     Source,
     /// The destination: it gets keys that lie elsewhere.
     Destination(Trust),
+}
+
+/// How long a node may be silent to another one while it is sent keys, milliseconds.
+///
+/// The one that sends serves nobody meanwhile: when the other is silent for too long, two nodes are lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeout {
+    /// However many keys there are.
+    pub(crate) most: u32,
+    /// For a few small keys: a part of the time after which the other nodes take the silent one for lost.
+    pub(crate) least: u32,
+}
+
+impl Timeout {
+    /// What so much may take: the receiver is silent until it has taken in all of it, at 20 MB a second or more.
+    fn of(self, units: u64) -> u32 {
+        const UNITS: u64 = 20_000;
+        let takes = u32::try_from(units / UNITS).unwrap_or(u32::MAX);
+        self.least.saturating_add(takes).min(self.most)
+    }
 }
 
 /// What is told while keys are sent.
@@ -102,17 +123,20 @@ impl Transfer<'_> {
     /// Gives the keys that were not sent, because both hold different values and the one that would go may be newer.
     pub(crate) async fn empty(&self, slots: &SlotSet, shared: &SlotSet) -> Result<Vec<(Slot, Key)>, RunError> {
         let mut shared = shared.clone();
+        let mut halfway = SlotSet::new();
         let mut kept: BTreeSet<(u32, Slot, Key)> = BTreeSet::new();
         let mut idle = 0;
         let mut last = String::new();
         loop {
             let (mut sent, mut unsure) = (0, SlotSet::new());
+            last.clear();
             for (database, counts) in self.count(slots).await? {
                 for page in pages(&counts) {
                     let listed = self.list(database, &page).await?;
                     let fresh =
                         listed.into_iter().filter(|(slot, key)| !kept.contains(&(database, *slot, key.clone())));
-                    let (ready, different, dropped) = self.compare(database, fresh.collect(), &shared).await?;
+                    let (ready, different, dropped) =
+                        self.compare(database, fresh.collect(), &shared, &halfway).await?;
                     sent += dropped;
                     kept.extend(different.into_iter().map(|(slot, key)| (database, slot, key)));
                     let weighed = self.weighed(database, ready).await?;
@@ -121,14 +145,16 @@ impl Transfer<'_> {
                             Outcome::Done => sent += keys,
                             Outcome::Busy => unsure.insert(slot),
                             Outcome::Unsure(line) => {
-                                unsure.insert(slot);
+                                // The owner's own value may have changed since.
+                                let of_source = self.owner == Owner::Source;
+                                if of_source { &mut halfway } else { &mut unsure }.insert(slot);
                                 last = line;
                             }
                         }
                     }
                 }
             }
-            if sent == 0 && unsure.is_empty() {
+            if sent == 0 && unsure.is_empty() && last.is_empty() {
                 return Ok(kept.into_iter().map(|(_, slot, key)| (slot, key)).collect());
             }
             shared = shared.union(&unsure);
@@ -165,16 +191,22 @@ impl Transfer<'_> {
     }
 
     /// Which of these keys are to be sent, each with whether it replaces another, which are to stay where they are, and how many
-    /// were dropped because the destination owns them and holds the same or a newer value.
+    /// were dropped because the destination owns them and holds the same or a newer value. Of those in slots that `shared` names,
+    /// both values are looked at; `halfway` are slots of which a `MIGRATE` of this run has broken.
     async fn compare(
         &self,
         database: u32,
         keys: Vec<(Slot, Key)>,
         shared: &SlotSet,
+        halfway: &SlotSet,
     ) -> Result<(Vec<Listed>, Vec<(Slot, Key)>, u64), NodeError> {
         let listed = |slot, key, replace| Listed { slot, key, bytes: 0, replace };
         let (doubtful, clear): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(slot, _)| shared.contains(*slot));
-        let mut ready: Vec<Listed> = clear.into_iter().map(|(slot, key)| listed(slot, key, false)).collect();
+        let mut ready: Vec<Listed> = clear
+            .into_iter()
+            // What a broken MIGRATE has left there was copied from here, and is not used as long as the key is here.
+            .map(|(slot, key)| listed(slot, key, halfway.contains(slot)))
+            .collect();
         let (mut different, mut superseded) = (Vec::new(), Vec::new());
         let (owner, other, trust) = match self.owner {
             Owner::Source => (self.source, self.destination, Trust::LastUsed),
@@ -275,7 +307,7 @@ impl Transfer<'_> {
             host: self.host.clone(),
             port: self.port,
             database: parcel.database,
-            timeout: self.timeout,
+            timeout: if self.weigh { self.timeout.of(parcel.units) } else { self.timeout.most },
             replace: parcel.replace,
             copy: false,
             keys: parcel.keys.clone(),
@@ -348,6 +380,14 @@ fn pages(counts: &[(Slot, u64)]) -> Vec<Vec<(Slot, u64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_is_not_silent_for_long_over_small_keys_and_may_be_over_large_ones() {
+        let timeout = Timeout { most: 60_000, least: 5_000 };
+        assert_eq!(timeout.of(10_000), 5_000);
+        assert_eq!(timeout.of(200 << 20), 15_485);
+        assert_eq!(timeout.of(u64::MAX), 60_000);
+    }
 
     #[test]
     fn pages_hold_few_keys_and_every_slot_once() {

@@ -49,13 +49,18 @@ impl Shift<'_> {
     pub(crate) async fn run(&self, slots: &SlotSet, open: &SlotSet) -> Result<(), RunError> {
         let shared = self.shared(slots).await?;
         self.refuse_stray(&shared.difference(open)).await?;
-        let mut batches = batches(slots, &self.weights(slots).await?).into_iter();
+        let weights = self.weights(slots).await?;
+        // What is open comes first, and is finished even when this is to stop.
+        let unopened = batches(&slots.difference(open), &weights);
+        let mut batches = batches(open, &weights).into_iter().chain(unopened).peekable();
         let mut under_way = FuturesUnordered::new();
         let mut failure = None;
         let mut closed = SlotSet::new();
         loop {
-            while under_way.len() < AT_ONCE && failure.is_none() && !self.stop.is_cancelled() {
-                let Some(batch) = batches.next() else { break };
+            let stopped = self.stop.is_cancelled();
+            while under_way.len() < AT_ONCE && failure.is_none() {
+                let next = batches.next_if(|batch| !stopped || !batch.intersection(open).is_empty());
+                let Some(batch) = next else { break };
                 let shared = shared.intersection(&batch);
                 under_way.push(async move { self.shift(&batch, &shared).await });
             }
@@ -100,9 +105,8 @@ impl Shift<'_> {
         // Otherwise it does not answer for these keys; clients are not sent there before the owner says so.
         self.destination.tell(slots, SlotState::Importing(self.from.id)).await?;
         let looked_at = self.look_at_stray(slots).await;
-        if looked_at.is_err() {
-            self.destination.tell(slots, SlotState::Stable).await?;
-        }
+        // The batches open them one after the other: whoever stops in between is to leave none open.
+        self.destination.tell(slots, SlotState::Stable).await?;
         looked_at
     }
 

@@ -5,7 +5,7 @@ use crate::{
     port::{Command, NodeLink},
     run::RunError,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use topology::{NodeId, Reply, SlotSet};
@@ -25,6 +25,32 @@ pub(crate) enum Ended {
     Stopped,
     /// The servers could not do it; the slots are where they were.
     Failed(String),
+}
+
+/// A migration that a server carries out itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnderWay {
+    /// Its slots.
+    pub(crate) slots: SlotSet,
+    /// The id of a task of Redis that begins again and again without success.
+    pub(crate) hopeless: Option<String>,
+}
+
+/// The migrations that a node takes part in and that have not ended; none of a server that has no such migrations.
+///
+/// `CLUSTER GETSLOTMIGRATIONS` (Valkey 9.0), `CLUSTER MIGRATION STATUS ALL` (Redis 8.4).
+pub(crate) async fn under_way(node: &dyn NodeLink) -> Result<Vec<UnderWay>, RunError> {
+    let replies = node.send(vec![Command::SlotMigrations, Command::MigrationTasks]).await?;
+    let jobs = |at: usize| replies.get(at).and_then(Reply::as_list).unwrap_or_default().iter();
+    let slots = |job: &Reply, field| text(job, field).parse::<SlotSet>().unwrap_or_default();
+    let of_valkey = jobs(0)
+        .filter(|job| !["success", "failed", "cancelled"].contains(&text(job, "state").as_str()))
+        .map(|job| UnderWay { slots: slots(job, "slot_ranges"), hopeless: None });
+    let of_redis = jobs(1).filter(|job| !["completed", "canceled"].contains(&text(job, "state").as_str())).map(|job| {
+        let hopeless = text(job, "operation") == "import" && retries(job) > RETRIES;
+        UnderWay { slots: slots(job, "slots"), hopeless: hopeless.then(|| text(job, "id")) }
+    });
+    Ok(of_valkey.chain(of_redis).collect())
 }
 
 /// Has the source export slots: `CLUSTER MIGRATESLOTS` (Valkey 9.0).
@@ -76,13 +102,18 @@ pub(crate) async fn import(
     destination: &dyn NodeLink,
     slots: &SlotSet,
     stop: &CancellationToken,
+    patience: Duration,
 ) -> Result<Ended, RunError> {
+    let begin = Instant::now();
     let mut pause = Pause::default();
     let id = loop {
+        if stop.is_cancelled() {
+            return Ok(Ended::Stopped);
+        }
         let reply = destination.send(vec![Command::MigrationImport(slots.clone())]).await?.pop();
         match reply {
             // A node has one task at a time, and somebody else's may be under way.
-            Some(Reply::Error(line)) if line.contains("already in progress") && !stop.is_cancelled() => {
+            Some(Reply::Error(line)) if line.contains("already in progress") && begin.elapsed() < patience => {
                 pause.wait().await;
             }
             Some(Reply::Error(line)) => return Ok(Ended::Failed(line)),
@@ -99,12 +130,11 @@ pub(crate) async fn import(
             return Ok(Ended::Failed("it does not list the task that it has begun".to_owned()));
         };
         let state = text(task, "state");
-        let retries = task.field("retries").and_then(Reply::as_integer).unwrap_or_default();
         match state.as_str() {
             "completed" => return Ok(Ended::Done),
             "canceled" if cancelled => return Ok(Ended::Stopped),
             "canceled" => return Ok(Ended::Failed(reason(&state, &text(task, "last_error")))),
-            _ if retries > RETRIES => {
+            _ if retries(task) > RETRIES => {
                 destination.send(vec![Command::CancelMigration(id)]).await?;
                 return Ok(Ended::Failed(reason("failed", &text(task, "last_error"))));
             }
@@ -119,7 +149,7 @@ pub(crate) async fn import(
 }
 
 /// Waits a little longer each time.
-struct Pause(Duration);
+pub(crate) struct Pause(Duration);
 
 impl Default for Pause {
     fn default() -> Self {
@@ -128,7 +158,7 @@ impl Default for Pause {
 }
 
 impl Pause {
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         sleep(self.0).await;
         self.0 = (self.0 * 5 / 4).min(LONGEST);
     }
@@ -136,6 +166,10 @@ impl Pause {
 
 fn text(job: &Reply, field: &str) -> String {
     job.field(field).and_then(Reply::as_text).map(std::borrow::Cow::into_owned).unwrap_or_default()
+}
+
+fn retries(task: &Reply) -> i64 {
+    task.field("retries").and_then(Reply::as_integer).unwrap_or_default()
 }
 
 /// The name by which a migration goes on: `name`, which the server's own description calls `link_name`.

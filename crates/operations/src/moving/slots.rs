@@ -15,6 +15,8 @@ use topology::{Engine, NodeView, Reply, Slot, SlotSet};
 const LAG: Duration = Duration::from_secs(30);
 /// Links over which a node is told when each `SETSLOT` waits for its replicas.
 const LINKS: usize = 32;
+/// Slots in one write then: if replicas do not follow, the server answers after 2 s for each.
+const AT_ONCE: usize = 3;
 
 /// One end of a move, which is told what becomes of slots.
 ///
@@ -40,7 +42,7 @@ impl<'a> Told<'a> {
         let mut left: Vec<Slot> = slots.iter().collect();
         while !left.is_empty() {
             let mut late = Vec::new();
-            for told in join_all(self.shares(&left).map(|(link, share)| tell(link, share, state))).await {
+            for told in join_all(self.shares(&left).map(|(link, share)| self.tell_share(link, share, state))).await {
                 late.extend(told?);
             }
             if !late.is_empty() && begin.elapsed() >= LAG {
@@ -50,6 +52,15 @@ impl<'a> Told<'a> {
             left = late;
         }
         Ok(())
+    }
+
+    async fn tell_share(&self, link: &dyn NodeLink, share: &[Slot], state: SlotState) -> Result<Vec<Slot>, NodeError> {
+        let at_once = if self.more.is_empty() { share.len() } else { AT_ONCE };
+        let mut late = Vec::new();
+        for slots in share.chunks(at_once.max(1)) {
+            late.extend(tell(link, slots, state).await?);
+        }
+        Ok(late)
     }
 
     /// Which link tells which slots.

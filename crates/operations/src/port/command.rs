@@ -268,7 +268,7 @@ pub struct NotEmpty {
 }
 
 impl Command {
-    /// How long the server may be busy with it beyond the time in which it answers others.
+    /// How long the server may be busy with it beyond the time in which it answers others; of a batch the longest counts.
     pub fn takes(&self) -> Duration {
         match self {
             Self::Migrate(migration) => Duration::from_millis(migration.timeout.into()),

@@ -126,6 +126,19 @@ impl Trouble {
         }
     }
 
+    /// Whether it may have passed when the server is dialled again a little later: what was asked for has to be looked at again.
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Closed
+                | Self::Refused
+                | Self::Unreachable(_)
+                | Self::ConnectTimedOut(_)
+                | Self::ReadTimedOut(_)
+                | Self::Loading
+        )
+    }
+
     /// What the user can do about it, where there is something: a command or an option, in one line.
     pub const fn advice(&self) -> Option<&'static str> {
         Some(match self {

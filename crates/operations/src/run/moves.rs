@@ -3,21 +3,22 @@
 use super::{Moved, Progress, RunError, Runner, steps::changed, together::not_serving};
 use crate::{
     moving::{
-        keys::{Owner, Sent, Transfer},
+        keys::{Owner, Sent, Timeout, Transfer},
         migrate::Shift,
         pace::Governor,
         probe::Probe,
-        servers::{self, Ended},
+        servers::{self, Ended, Pause, UnderWay},
         slots::Told,
     },
     observe::ask,
-    port::NodeLink,
+    port::{Command, NodeLink},
 };
 use futures_util::future::{join_all, try_join};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use topology::{
-    NodeId, NodeView, SlotSet,
+    NodeId, NodeView, Reply, SlotSet,
+    findings::slot_list,
     plan::{Dialect, NodeRef},
 };
 
@@ -59,13 +60,22 @@ impl Runner<'_> {
         dialect: Dialect,
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
-        self.await_all(&[from.clone(), to.clone()], not_serving).await?;
-        let ends = self.ends(slots, from, to).await?;
-        if ends.owned.is_empty() {
-            return Ok(());
-        }
-        let moved = Mutex::new(Moved { slots: slots.len() - ends.owned.len(), ..Moved::default() });
-        if dialect != Dialect::Migrate && ends.closed() {
+        let mut attempts = if dialect == Dialect::Migrate { 0 } else { ATTEMPTS };
+        loop {
+            // Whatever has become of the source then.
+            if self.have_arrived(slots, to).await? {
+                return Ok(());
+            }
+            self.until_ready(slots, from, to, stop).await?;
+            if self.have_arrived(slots, to).await? {
+                return Ok(());
+            }
+            let ends = self.ends(slots, from, to).await?;
+            let moved = Moved { slots: slots.len() - ends.owned.len(), ..Moved::default() };
+            if attempts == 0 || !ends.closed() {
+                return self.migrate(&ends, from, to, &Mutex::new(moved), stop).await;
+            }
+            attempts -= 1;
             match self.by_servers(&ends, from, to, dialect, stop).await? {
                 Ended::Done => {
                     let moved = Moved { slots: slots.len(), ..Moved::default() };
@@ -75,15 +85,55 @@ impl Runner<'_> {
                     return Ok(());
                 }
                 Ended::Stopped => return Err(RunError::Stopped),
-                Ended::Failed(reason) => {
+                // Tried once more, and then in the other way; some slots may have arrived all the same.
+                Ended::Failed(reason) if attempts == 0 => {
                     (self.progress)(Progress::FallsBack { from: from.clone(), to: to.clone(), reason });
                 }
+                Ended::Failed(_) => {}
             }
         }
-        self.migrate(&ends, from, to, &moved, stop).await
     }
 
-    /// Lets the servers move the slots, and once more when that fails.
+    async fn have_arrived(&self, slots: &SlotSet, to: &NodeRef) -> Result<bool, RunError> {
+        let (_, there) = self.fresh(to).await?;
+        Ok(slots.difference(&there.myself.slots).is_empty())
+    }
+
+    /// Waits until both nodes serve, and until no server moves any of the slots by itself: such a migration goes on when whoever
+    /// began it has gone, and `CLUSTER SETSLOT` would interfere with it.
+    async fn until_ready(
+        &self,
+        slots: &SlotSet,
+        from: &NodeRef,
+        to: &NodeRef,
+        stop: &CancellationToken,
+    ) -> Result<(), RunError> {
+        let ends = [from.clone(), to.clone()];
+        let serve = self.await_all(&ends, not_serving);
+        // What is open is to be closed all the same.
+        if !stop.is_cancelled() {
+            stop.run_until_cancelled(serve).await.unwrap_or(Err(RunError::Stopped))?;
+        }
+        let mut pause = Pause::default();
+        loop {
+            let (source, destination) = (self.link(from)?, self.link(to)?);
+            let (here, there) = try_join(servers::under_way(source), servers::under_way(destination)).await?;
+            let ours: Vec<UnderWay> =
+                here.into_iter().chain(there).filter(|job| !job.slots.intersection(slots).is_empty()).collect();
+            let Some(job) = ours.first() else { return Ok(()) };
+            if stop.is_cancelled() {
+                return Err(RunError::Stopped);
+            }
+            if let Some(id) = ours.iter().find_map(|job| job.hopeless.clone()) {
+                destination.send(vec![Command::CancelMigration(id)]).await?;
+            }
+            let missing = format!("the servers are moving {} already", slot_list(&job.slots));
+            (self.progress)(Progress::Waiting { missing });
+            pause.wait().await;
+        }
+    }
+
+    /// Lets the servers move the slots.
     async fn by_servers(
         &self,
         ends: &Ends<'_>,
@@ -92,24 +142,13 @@ impl Runner<'_> {
         dialect: Dialect,
         stop: &CancellationToken,
     ) -> Result<Ended, RunError> {
-        let mut ended = Ended::Stopped;
-        for _ in 0..ATTEMPTS {
-            if stop.is_cancelled() {
-                return Ok(Ended::Stopped);
-            }
-            ended = if dialect == Dialect::MigrateSlots {
-                servers::export(ends.source, &ends.owned, to.id, stop).await?
-            } else {
-                // In the order of their ids: two moves never wait for each other.
-                let _one = self.busy(from.id.min(to.id)).await;
-                let _other = self.busy(from.id.max(to.id)).await;
-                servers::import(ends.destination, &ends.owned, stop).await?
-            };
-            if !matches!(ended, Ended::Failed(_)) {
-                break;
-            }
+        if dialect == Dialect::MigrateSlots {
+            return servers::export(ends.source, &ends.owned, to.id, stop).await;
         }
-        Ok(ended)
+        // In the order of their ids: two moves never wait for each other.
+        let _one = self.busy(from.id.min(to.id)).await;
+        let _other = self.busy(from.id.max(to.id)).await;
+        servers::import(ends.destination, &ends.owned, stop, self.patience.service).await
     }
 
     async fn busy(&self, node: NodeId) -> Option<tokio::sync::MutexGuard<'_, ()>> {
@@ -132,10 +171,8 @@ impl Runner<'_> {
         if !elsewhere.is_empty() {
             return Err(changed(from, format!("it does not own {elsewhere}")));
         }
-        let between = |open: &std::collections::BTreeMap<topology::Slot, NodeId>, other: NodeId| -> SlotSet {
-            open.iter().filter(|(_, node)| **node == other).map(|(slot, _)| *slot).collect()
-        };
-        let open = between(&here.myself.migrating, to.id).union(&between(&there.myself.importing, from.id));
+        // Whoever they name: a node that was lost meanwhile may have been the other end.
+        let open: SlotSet = here.myself.migrating.keys().chain(there.myself.importing.keys()).copied().collect();
         let entry = here.entry(to.id).ok_or_else(|| changed(from, format!("it does not know {}", to.address)))?;
         let host = entry.endpoint.host.as_ref().unwrap_or(&to.address.host).to_string();
         let port = entry.endpoint.port;
@@ -186,7 +223,7 @@ impl Runner<'_> {
                 destination: ends.destination,
                 host: ends.host.clone(),
                 port: ends.port,
-                timeout: moves.pace.timeout,
+                timeout: timeout(ends.source, moves.pace.timeout).await?,
                 owner: Owner::Source,
                 replace: moves.replace,
                 governor: &governor,
@@ -210,6 +247,17 @@ impl Runner<'_> {
         let answers = join_all(asked).await.into_iter();
         answers.filter(|(_, view)| view.as_ref().is_ok_and(primary)).map(|(link, _)| link).collect()
     }
+}
+
+/// What `MIGRATE` may take at most, and for small keys: a third of the time after which a silent node is lost to the others.
+async fn timeout(source: &dyn NodeLink, most: u32) -> Result<Timeout, RunError> {
+    const USUAL: u32 = 15_000;
+    let replies = source.send(vec![Command::ConfigGet("cluster-node-timeout".to_owned())]).await?;
+    let pair = replies.first().and_then(Reply::as_list).unwrap_or_default();
+    let told = pair.get(1).and_then(Reply::as_text).and_then(|text| text.parse::<u32>().ok());
+    // Where that is kept from the user, it is what it is everywhere.
+    let least = (told.unwrap_or(USUAL) / 3).max(1);
+    Ok(Timeout { most, least })
 }
 
 fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,7 +6,7 @@ use crate::{
     moving::{
         MoveError,
         both::Trust,
-        keys::{Owner, Sent, Transfer},
+        keys::{Owner, Sent, Timeout, Transfer},
         pace::Governor,
         probe::Probe,
         slots::Told,
@@ -140,7 +140,7 @@ impl Runner<'_> {
             destination,
             host: entry.endpoint.host.as_ref().unwrap_or(&to.address.host).to_string(),
             port: entry.endpoint.port,
-            timeout: moves.pace.timeout,
+            timeout: Timeout { most: moves.pace.timeout, least: moves.pace.timeout },
             owner: Owner::Destination(if served { Trust::Same } else { Trust::LastUsed }),
             replace: moves.replace,
             governor: &governor,

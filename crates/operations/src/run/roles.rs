@@ -52,6 +52,10 @@ impl Runner<'_> {
             let proof = OnlyACopy::by(&view, &primary)
                 .ok_or_else(|| changed(node, format!("it does not follow {} any more", from.address)))?;
             command(link, Command::ResetSoft(proof)).await?;
+        }
+        // Also after a detachment that was interrupted.
+        if view.myself.slots.is_empty() {
+            copy_functions(self.link(from)?, link).await?;
             forget_on_disk(link).await?;
         }
         self.await_agreement(&self.all()).await
@@ -90,6 +94,18 @@ impl Runner<'_> {
     fn all(&self) -> Vec<NodeRef> {
         self.links.iter().map(|(id, link)| NodeRef { id: *id, address: link.address().clone() }).collect()
     }
+}
+
+/// The functions of one node for another that has none: leaving the cluster takes them away on some servers, and clients expect
+/// them on every primary. Where the user may not read them, they stay away.
+async fn copy_functions(from: &dyn NodeLink, to: &dyn NodeLink) -> Result<(), RunError> {
+    let list = to.send(vec![Command::FunctionList]).await?.pop();
+    let dump = from.send(vec![Command::FunctionDump]).await?.pop();
+    let (Some(Reply::List(list)), Some(Reply::Bytes(dump))) = (list, dump) else { return Ok(()) };
+    if list.is_empty() {
+        command(to, Command::FunctionRestore(dump)).await?;
+    }
+    Ok(())
 }
 
 /// What a server loads when it starts again is not to be the copy that it has just dropped: as a primary it would claim the

@@ -61,7 +61,10 @@ pub(super) fn reasons(draft: &mut Draft<'_>, parts: &Parts, shape: &Shape) {
         let names = shards.into_iter().filter_map(|shard| parts.reference(shard.primary));
         names.map(|node| node.address.to_string()).collect::<Vec<_>>()
     };
-    let stays = |shard: &&PlacedShard| shard.replicas.iter().any(|at| parts.primary(*at) == Some(shard.primary));
+    // Those that follow before the moves count as well.
+    let early = |at: usize| !shape.moves.is_empty() && shape.is_early(parts, at);
+    let stays =
+        |shard: &&PlacedShard| shard.replicas.iter().any(|at| parts.primary(*at) == Some(shard.primary) || early(*at));
     let (bare, covered): (Vec<_>, Vec<_>) = shape.shards.iter().partition(|shard| shard.replicas.is_empty());
     let waiting = names(covered.into_iter().filter(|shard| !stays(shard)).collect());
     if !waiting.is_empty() {

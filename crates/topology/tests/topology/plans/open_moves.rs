@@ -88,6 +88,31 @@ fn one_end_that_tells_of_a_move_is_enough() {
 }
 
 #[test]
+fn a_primary_that_was_lost_is_stood_in_for_by_the_one_that_took_its_place() {
+    let after_a_failover = |lost: usize, heir: usize, slots: &str| {
+        let mut nodes = hand::six_nodes().to_vec();
+        nodes[heir] = hand::Node::primary(&format!("10.0.0.{}:7000", heir + 1), slots);
+        nodes[lost] = hand::Node::replica(&format!("10.0.0.{}:7000", lost + 1), heir);
+        hand::view(&nodes)
+    };
+    for is_back in [true, false] {
+        let mut view = after_a_failover(0, 3, "0-5460");
+        open(&mut view, "5-7", 0, 1, (false, true));
+        if !is_back {
+            hand::silence(&mut view, 0);
+        }
+        assert_eq!(told(&view), ["5-7 10.0.0.4:7000 > 10.0.0.2:7000"], "the source was lost");
+    }
+    let mut view = after_a_failover(1, 4, "5461-10922");
+    open(&mut view, "5-7", 0, 1, (true, false));
+    assert_eq!(told(&view), ["5-7 10.0.0.1:7000 > 10.0.0.5:7000"], "the destination was lost");
+    // Those who replicate the states of slots know it before the lost one is back.
+    open(&mut view, "5-7", 0, 4, (false, true));
+    hand::silence(&mut view, 1);
+    assert_eq!(told(&view), ["5-7 10.0.0.1:7000 > 10.0.0.5:7000"], "the heir knows of it");
+}
+
+#[test]
 fn moves_between_different_nodes_are_different_moves() {
     let mut view = six().view();
     open(&mut view, "5-7", 0, 1, (true, true));

@@ -1,0 +1,7 @@
+//! Slots move, with all that they hold, whatever happens meanwhile.
+
+mod dialects;
+mod happy;
+mod resets;
+mod scene;
+mod stops;

@@ -1,0 +1,250 @@
+//! A cluster with data in it, a program that changes it, and what has to be so afterwards.
+
+use crate::support::{PROGRAM, Run, addresses, command, eventually, run, value};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use testservers::{Builder, Cluster, Dataset, Difference, Engine, Options, Process, Proxies, Server, Servers, What};
+
+/// A cluster with a dataset in it.
+pub(crate) struct Scene {
+    pub(crate) servers: Servers,
+    pub(crate) proxies: Option<Proxies>,
+    pub(crate) data: Dataset,
+    /// Where the program keeps its records.
+    home: TempDir,
+    /// What the program is told to get in: words of the connection.
+    entry: String,
+}
+
+/// A run of the program that goes on beside the test.
+pub(crate) struct Running {
+    process: Process,
+    directory: TempDir,
+}
+
+/// What a scene is to be.
+pub(crate) struct Setup {
+    pub(crate) nodes: usize,
+    /// How many of them are primaries.
+    pub(crate) shards: usize,
+    /// Keys, of every type.
+    pub(crate) keys: usize,
+    /// The databases that they are in.
+    pub(crate) databases: u32,
+    /// Words that the program is always given to get in.
+    pub(crate) entry: &'static str,
+    pub(crate) configure: fn(Builder) -> Builder,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { nodes: 3, shards: 3, keys: 300, databases: 1, entry: "", configure: |builder| builder }
+    }
+}
+
+impl Scene {
+    /// A cluster of so many nodes, of which so many are primaries, with so many keys.
+    pub(crate) fn new(engine: &Engine, nodes: usize, shards: usize, keys: usize) -> Self {
+        Self::with(engine, &Setup { nodes, shards, keys, ..Setup::default() })
+    }
+
+    /// The same as it is wanted.
+    pub(crate) fn with(engine: &Engine, setup: &Setup) -> Self {
+        let servers = Servers::start_with(engine, setup.nodes, |builder, _| (setup.configure)(builder));
+        Self::of(engine, servers, None, setup)
+    }
+
+    /// The same with a proxy in front of each server.
+    pub(crate) fn behind_proxies(engine: &Engine, setup: &Setup) -> Self {
+        let configure = |builder, _| (setup.configure)(builder);
+        let (servers, proxies) = Servers::start_behind_proxies(engine, setup.nodes, configure);
+        Self::of(engine, servers, Some(proxies), setup)
+    }
+
+    fn of(engine: &Engine, servers: Servers, proxies: Option<Proxies>, setup: &Setup) -> Self {
+        let Setup { keys, databases, shards, .. } = *setup;
+        let options = Options { largest: 20_000, databases, ..Options::all(engine, keys) };
+        let data = Dataset::generate(7, &options);
+        let home = tempfile::tempdir().unwrap();
+        let scene = Self { servers, proxies, data, home, entry: setup.entry.to_owned() };
+        let nodes = match &scene.proxies {
+            // Their bus ports do not follow from the ports of the proxies.
+            Some(proxies) => {
+                let node = |(proxy, server): (&testservers::Proxy, &Server)| {
+                    format!("{}@{}", proxy.address(), server.port() + 10000)
+                };
+                proxies.iter().zip(&scene.servers).map(node).collect::<Vec<_>>().join(" ")
+            }
+            None => addresses(&scene.servers),
+        };
+        scene.tribune(&format!("create --yes --shards {shards} {nodes}")).succeeded();
+        scene.data.write(&scene.cluster());
+        scene
+    }
+
+    pub(crate) fn cluster(&self) -> Cluster {
+        Cluster::of(&self.servers)
+    }
+
+    /// Where clients find a node.
+    pub(crate) fn address(&self, node: usize) -> String {
+        self.proxies.as_ref().map_or_else(|| self.servers[node].address(), |proxies| proxies[node].address())
+    }
+
+    pub(crate) fn id(&self, node: usize) -> String {
+        self.servers[node].call_ok(&["CLUSTER", "MYID"])
+    }
+
+    /// Runs the program with these words.
+    pub(crate) fn tribune(&self, words: &str) -> Run {
+        run(command(Path::new(PROGRAM))
+            .env("TRIBUNE_HOME", self.home.path())
+            .args(words.split_whitespace())
+            .args(self.entry.split_whitespace()))
+    }
+
+    /// Starts the program with these words.
+    pub(crate) fn start(&self, words: &str) -> Running {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name| fs::File::create(directory.path().join(name)).unwrap();
+        let process = Process::start(Path::new(PROGRAM), |command| {
+            command.env("TRIBUNE_HOME", self.home.path()).env("TERM", "dumb");
+            command.args(words.split_whitespace()).args(self.entry.split_whitespace());
+            command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
+        });
+        Running { process, directory }
+    }
+
+    /// The words of a reshard between two nodes.
+    pub(crate) fn reshard(&self, slots: usize, from: usize, to: usize) -> String {
+        let [from, to] = [from, to].map(|node| self.address(node));
+        format!("reshard {from} --slots {slots} --from {from} --to {to} --yes")
+    }
+
+    pub(crate) fn slots(&self, node: usize) -> BTreeSet<u16> {
+        slots(&self.servers[node])
+    }
+
+    /// Where the cluster is again what it is to be: served and agreed on, no slot open, the data as it was written.
+    #[track_caller]
+    pub(crate) fn assert_whole(&self) {
+        self.assert_settled();
+        self.assert_data();
+    }
+
+    /// No slot is open, and the program finds nothing wrong.
+    #[track_caller]
+    pub(crate) fn assert_settled(&self) {
+        let begin = Instant::now();
+        loop {
+            let check = self.tribune(&format!("check {}", self.address(0)));
+            if check.code == Some(0) {
+                break;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(30), "{check:#?}");
+        }
+        assert_eq!(self.open(), Vec::<String>::new());
+        self.tribune(&format!("--cluster check {}", self.address(0))).succeeded();
+    }
+
+    /// The data is as it was written; what else there is, a [`testservers::Writer`] has written.
+    #[track_caller]
+    pub(crate) fn assert_data(&self) {
+        let found = self.data.compare(&self.cluster());
+        let strange: Vec<String> = found.iter().filter(|one| is_strange(one)).map(ToString::to_string).collect();
+        assert!(strange.is_empty(), "{} differences: {:#?}", strange.len(), &strange[..strange.len().min(20)]);
+    }
+
+    /// What is open, as the nodes list it.
+    pub(crate) fn open(&self) -> Vec<String> {
+        let of = |server: &Server| {
+            let told = myself(server);
+            told.split(' ').filter(|word| word.starts_with('[')).map(str::to_owned).collect::<Vec<_>>()
+        };
+        self.servers.iter().filter(|server| server.is_running()).flat_map(of).collect()
+    }
+
+    /// Every replica has all that its primary has.
+    #[track_caller]
+    pub(crate) fn assert_replicas_in_sync(&self) {
+        eventually("every replica has what its primary has", || {
+            self.servers.iter().all(|server| {
+                let info = server.call_ok(&["INFO", "replication"]);
+                let told = |name: &str| value(&info, name).unwrap_or_default();
+                let Some(primary) = self.servers.iter().find(|other| other.port().to_string() == told("master_port"))
+                else {
+                    return told("role") == "master";
+                };
+                told("master_link_status") == "up" && keyspace(primary) == keyspace(server)
+            })
+        });
+    }
+}
+
+impl Running {
+    /// Sends a signal: `INT`, `KILL`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let words = format!("kill -{signal} {}", self.process.pid());
+        run(command(Path::new("sh")).args(["-c", &words])).succeeded();
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.exit_status().is_some()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn finish(self) -> Run {
+        let status = self.process.finish(Duration::from_secs(90));
+        let read = |name| fs::read_to_string(self.directory.path().join(name)).unwrap();
+        Run { code: status.code(), out: read("out"), err: read("err") }
+    }
+}
+
+/// Whether a difference is one: not a key of a writer, nor a time to live that has lost what it took on the way, since MIGRATE
+/// sends what is left of it.
+fn is_strange(difference: &Difference) -> bool {
+    let on_the_way =
+        matches!(difference.what, What::Expiry { expected: Some(a), found: Some(b) } if b.abs_diff(a) < 10_000);
+    !on_the_way && !difference.key.starts_with(b"writer")
+}
+
+/// How many keys each database holds.
+fn keyspace(server: &Server) -> Vec<String> {
+    let text = server.call_ok(&["INFO", "keyspace"]);
+    let counts = text.lines().filter_map(|line| line.split(',').next().filter(|line| line.starts_with("db")));
+    counts.map(str::to_owned).collect()
+}
+
+/// A node's line on itself.
+pub(crate) fn myself(server: &Server) -> String {
+    let nodes = server.call_ok(&["CLUSTER", "NODES"]);
+    nodes.lines().find(|line| line.contains("myself")).unwrap().to_owned()
+}
+
+/// The slots that a node says it owns.
+pub(crate) fn slots(server: &Server) -> BTreeSet<u16> {
+    let line = myself(server);
+    let ranges = line.split(' ').skip(8).filter(|word| !word.starts_with('['));
+    let range = |word: &str| {
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        first.parse::<u16>().unwrap()..=last.parse::<u16>().unwrap()
+    };
+    ranges.flat_map(range).collect()
+}
+
+/// The dialects that the servers of an engine have, as they are typed.
+pub(crate) fn dialects(engine: &Engine) -> Vec<&'static str> {
+    let own = match engine.name.as_str() {
+        "valkey-9.1" => Some("migrate-slots"),
+        "redis-8.6" => Some("migration-import"),
+        _ => None,
+    };
+    ["migrate"].into_iter().chain(own).collect()
+}
