@@ -131,8 +131,9 @@ async fn readings(link: &dyn NodeLink, database: u32, items: &[Item], watch: boo
 
 /// Adds the value, as the command of its type reads it.
 async fn read(link: &dyn NodeLink, database: u32, key: &Key, reading: Reading) -> Result<Reading, NodeError> {
-    let told = accepted_in(link, database, vec![Command::TypeOf(key.clone())]).await?.pop();
-    let value_type = match told.as_ref().and_then(Reply::as_text).as_deref() {
+    let questions = vec![Command::TypeOf(key.clone()), Command::CommandInfo("hpexpiretime")];
+    let told = accepted_in(link, database, questions).await?;
+    let value_type = match told.first().and_then(Reply::as_text).as_deref() {
         Some("string") => ValueType::Text,
         Some("list") => ValueType::List,
         Some("set") => ValueType::Set,
@@ -144,8 +145,10 @@ async fn read(link: &dyn NodeLink, database: u32, key: &Key, reading: Reading) -
     };
     let value = accepted_in(link, database, vec![Command::Value(value_type, key.clone())]).await?.pop();
     let value = value.unwrap_or(Reply::Nil);
+    // A server that does not know the command would name the key in its error, whose bytes no client can read.
+    let knows_expiry = matches!(told.get(1).and_then(Reply::as_list), Some([Reply::List(_), ..]));
     let fields = match value_type {
-        ValueType::Hash => {
+        ValueType::Hash if knows_expiry => {
             let names = Reading::fields(&value);
             in_database(link, database, vec![Command::FieldExpiry(key.clone(), names)]).await?.pop()
         }
