@@ -167,6 +167,11 @@ fn failure(prospect: &Prospect<'_>, saved: &[Result<Saved, BackupError>]) -> Opt
     });
     let failures: Vec<Failure> = failed.chain(missing).collect();
     let advice = failures.first()?.advice.clone();
+    // What is there of the others is not of this run.
+    let unsaved = prospect.sources.iter().zip(saved).filter(|(_, saved)| saved.is_err());
+    let files = unsaved.map(|(source, _)| prospect.directory.file(&source.file));
+    let stale = files.filter(|file| prospect.present.contains(file));
+    let stale: Vec<String> = stale.map(|file| format!("{} is of an earlier run", file.display())).collect();
     let (kept, all) = (saved.iter().filter(|saved| saved.is_ok()).count(), saved.len() + prospect.missing.len());
     let what = format!("{kept} of {} saved", units::count(all, "shard"));
     let again = match kept {
@@ -174,7 +179,7 @@ fn failure(prospect: &Prospect<'_>, saved: &[Result<Saved, BackupError>]) -> Opt
         _ => "then the same command again with another directory or --overwrite",
     };
     Some(Failure {
-        more: failures.into_iter().map(|failure| failure.what).collect(),
+        more: failures.into_iter().map(|failure| failure.what).chain(stale).collect(),
         advice: Some(advice.map_or_else(|| again.to_owned(), |advice| format!("{advice}\n       {again}"))),
         ..Failure::new(what)
     })

@@ -205,6 +205,11 @@ fn a_snapshot_that_is_cut_changed_or_too_large_is_not_kept_and_the_others_are() 
     proxies[1].flip_behind(b"populated:1");
     let run = tribune(&format!("backup {entry} {path}"));
     assert_only_the_second_is_missing(&run, &second, changed.path(), &["its checksum is"]);
+    // With the file of an earlier run there, that it is one is told.
+    tribune(&format!("backup {entry} {path} --overwrite")).succeeded();
+    proxies[1].flip_behind(b"populated:1");
+    let run = tribune(&format!("backup {entry} {path} --overwrite"));
+    assert!(run.code == Some(1) && run.err.contains(".rdb is of an earlier run"), "{run:#?}");
     proxies[1].flip_behind(b"populated:1");
     let (place, path) = place();
     let run = tribune(&format!("--cluster backup {entry} {path}"));
@@ -258,6 +263,20 @@ fn nothing_is_replaced_unless_that_is_asked_for_and_a_dry_run_writes_nothing() {
         tribune(&format!("backup {} {directory}", servers[0].address())).refused(1, &[reason]);
     }
     tribune(&format!("backup {}", servers[0].address())).refused(2, &["DIRECTORY"]);
+}
+
+#[test]
+fn a_server_that_cannot_write_its_own_disk_sends_from_memory() {
+    each_engine(|engine| {
+        let servers = Servers::start(engine, 1);
+        tribune(&format!("create --yes --shards 1 {}", servers[0].address())).succeeded();
+        // In the way of its snapshot.
+        fs::create_dir(servers[0].directory().join("dump.rdb")).unwrap();
+        let (place, path) = place();
+        let saved = tribune(&format!("backup {} {path}", servers[0].address())).succeeded();
+        assert!(saved.out.contains("checksum right"), "{saved:#?}");
+        assert_eq!(names(place.path()).len(), 2);
+    });
 }
 
 #[test]

@@ -99,7 +99,10 @@ impl BackupReport {
             let address = shard.primary.address.to_string();
             let told = match (&shard.file, &shard.error) {
                 (Some(file), _) => file.text(),
-                (None, error) => format!("{RED}not saved{RED:#}: {}", error.as_deref().unwrap_or("unknown")),
+                (None, error) => {
+                    let error = error.as_deref().unwrap_or("unknown");
+                    format!("{RED}not saved{RED:#}: {}", error.strip_prefix(&format!("{address} ")).unwrap_or(error))
+                }
             };
             let from = shard.from.as_ref().filter(|from| **from != shard.primary);
             let from = from.map_or_else(String::new, |from| format!("   from its replica {}", from.address));
