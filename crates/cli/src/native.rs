@@ -31,6 +31,7 @@ mod set_timeout;
 mod shell;
 mod status;
 mod table;
+mod top;
 mod units;
 
 use crate::{
@@ -68,6 +69,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Repair slots: open, not served, claimed by several, with keys in several places
     Fix(fix::FixArgs),
+    /// Show what a cluster does now, once a second
+    Top(top::TopArgs),
     /// Move slots from some primaries to another
     Reshard(reshard::ReshardArgs),
     /// Give every primary its share of the slots
@@ -126,6 +129,7 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Info(arguments) => block_on(info::run(&arguments, printer)),
         Command::Status(arguments) => block_on(status::run(&arguments, printer)),
         Command::Fix(arguments) => block_on(fix::run(&arguments, printer)),
+        Command::Top(arguments) => block_on(top::run(&arguments, printer)),
         Command::Reshard(arguments) => block_on(reshard::run(&arguments, printer)),
         Command::Rebalance(arguments) => block_on(rebalance::run(&arguments, printer)),
         Command::Scale(arguments) => block_on(scale::run(&arguments, printer)),

@@ -69,6 +69,11 @@ impl Printer {
         Some(Failure::new(format!("standard output cannot be written: {error}")))
     }
 
+    /// Whether nobody reads standard output any more.
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.broken.is_some()
+    }
+
     /// Something for the person rather than for the next program.
     pub(crate) fn note(&mut self, text: &str) {
         self.clear();

@@ -65,6 +65,10 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::CancelSlotMigrations => words(&["CLUSTER", "CANCELSLOTMIGRATIONS"]),
         Command::MigrationImport(slots) => ranges(words(&["CLUSTER", "MIGRATION", "IMPORT"]), slots),
         Command::MigrationStatus(id) => with(words(&["CLUSTER", "MIGRATION", "STATUS", "ID"]), id),
+        Command::SlotStats(metric, most) => {
+            let command = with(words(&["CLUSTER", "SLOT-STATS", "ORDERBY"]), *metric);
+            with(with(with(command, "LIMIT"), *most), "DESC")
+        }
         Command::MigrationTasks => words(&["CLUSTER", "MIGRATION", "STATUS", "ALL"]),
         Command::CancelMigration(id) => with(words(&["CLUSTER", "MIGRATION", "CANCEL", "ID"]), id),
         Command::ConfigGet(name) => with(words(&["CONFIG", "GET"]), name),

@@ -12,4 +12,5 @@ pub mod repair;
 pub mod run;
 pub mod server_migrations;
 pub mod stray;
+pub mod watch;
 pub mod weigh;

@@ -199,13 +199,13 @@ impl Search {
 }
 
 /// Where a node can be dialled, as another one tells it; none for those in handshake or without address.
-fn dialable(entry: &NodeEntry) -> Option<NodeAddr> {
+pub(crate) fn dialable(entry: &NodeEntry) -> Option<NodeAddr> {
     if entry.flags.has(&Flag::Handshake) || entry.flags.has(&Flag::NoAddress) || entry.endpoint.port == 0 {
         return None;
     }
     Some(NodeAddr { host: entry.endpoint.host.clone()?, port: entry.endpoint.port, bus_port: entry.endpoint.bus_port })
 }
 
-fn silence(error: &NodeError) -> Silence {
+pub(crate) fn silence(error: &NodeError) -> Silence {
     Silence { reason: error.trouble.to_string(), advice: error.trouble.advice().map(str::to_owned) }
 }

@@ -15,6 +15,7 @@ mod draft;
 pub mod failover;
 pub mod findings;
 pub mod importing;
+pub mod load;
 pub mod membership;
 mod node_entry;
 mod node_id;
@@ -37,6 +38,7 @@ pub mod settings;
 mod shard_entry;
 mod slot;
 mod slot_set;
+pub mod slot_stats;
 
 pub use address::{Host, NodeAddr, NotAnAddress, behind_userinfo};
 pub use basis::{NotAPrimary, NotYet};

@@ -23,6 +23,14 @@ pub struct ServerInfo {
     pub max_memory: Option<u64>,
     /// Memory that the keys use, bytes (`used_memory_dataset`).
     pub dataset_memory: Option<u64>,
+    /// `total_commands_processed`, since the server's start or `CONFIG RESETSTAT`.
+    pub commands_processed: Option<u64>,
+    /// `total_net_input_bytes`, from clients, since then.
+    pub bytes_in: Option<u64>,
+    /// `total_net_output_bytes`, to clients, since then.
+    pub bytes_out: Option<u64>,
+    /// `connected_clients`.
+    pub clients: Option<u64>,
     /// `instantaneous_ops_per_sec`.
     pub operations_per_second: Option<u64>,
     /// `master_repl_offset`: bytes of the replication stream written (primary) or applied (replica).
@@ -92,6 +100,10 @@ impl ServerInfo {
                 "used_memory" => info.used_memory = value.parse().ok(),
                 "used_memory_dataset" => info.dataset_memory = value.parse().ok(),
                 "maxmemory" => info.max_memory = value.parse().ok(),
+                "total_commands_processed" => info.commands_processed = value.parse().ok(),
+                "total_net_input_bytes" => info.bytes_in = value.parse().ok(),
+                "total_net_output_bytes" => info.bytes_out = value.parse().ok(),
+                "connected_clients" => info.clients = value.parse().ok(),
                 "instantaneous_ops_per_sec" => info.operations_per_second = value.parse().ok(),
                 "connected_slaves" => info.connected_replicas = value.parse().unwrap_or_default(),
                 "master_repl_offset" => info.replication_offset = value.parse().ok(),

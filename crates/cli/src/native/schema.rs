@@ -13,6 +13,7 @@ use schemars::{Schema, schema_for};
 use std::{fs, path::Path};
 use topology::{
     findings::DoctorReport,
+    load::Load,
     plan::Plan,
     report::{CheckReport, ClusterReport},
 };
@@ -29,6 +30,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("backup", schema_for!(BackupReport)),
         ("backup-dry-run", schema_for!(BackupOutlook)),
         ("local-status", schema_for!(LocalReport)),
+        ("top", schema_for!(Load)),
         ("plan", schema_for!(Plan)),
         ("local-list", schema_for!(Vec<Listed>)),
         ("failure", schema_for!(FailureReport)),

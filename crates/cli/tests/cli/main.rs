@@ -3,6 +3,7 @@
 
 mod backup;
 mod bad_input;
+mod cancel;
 mod create;
 mod everywhere;
 mod fix;
@@ -18,3 +19,4 @@ mod reading;
 mod reference;
 mod support;
 mod table;
+mod top;

@@ -104,6 +104,8 @@ pub enum Command {
     MigrationImport(SlotSet),
     /// `CLUSTER MIGRATION STATUS ID` (Redis 8.4)
     MigrationStatus(String),
+    /// `CLUSTER SLOT-STATS ORDERBY metric LIMIT n DESC` (Valkey 8.0, Redis 8.2), of the primary's own slots.
+    SlotStats(&'static str, u32),
     /// `CLUSTER MIGRATION STATUS ALL` (Redis 8.4)
     MigrationTasks,
     /// `CLUSTER MIGRATION CANCEL ID` (Redis 8.4), sent to the destination.
