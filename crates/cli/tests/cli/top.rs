@@ -19,12 +19,12 @@ use testservers::{Cluster, Writer, WriterOptions, any_engine, each_engine, engin
 #[test]
 fn a_picture_tells_what_every_node_does() {
     each_engine(|engine| {
-        let servers = cluster(engine, 4, 1);
+        let servers = cluster(engine, 6, 1);
         let writer = Writer::start(&Cluster::of(&servers), &WriterOptions::default());
         let entry = servers[0].address();
         let run = tribune(&format!("top {entry} --once --json --interval 0.5")).succeeded();
         let load: serde_json::Value = serde_json::from_str(&run.out).unwrap();
-        assert_eq!(load["nodes"].as_array().unwrap().len(), 4, "{run:#?}");
+        assert_eq!(load["nodes"].as_array().unwrap().len(), 6, "{run:#?}");
         assert!(load["operations_per_second"].as_u64().unwrap() > 0, "{run:#?}");
         let replica = load["nodes"].as_array().unwrap().iter().find(|node| node["replica"] == true).unwrap();
         assert!(replica["lag_bytes"].is_u64() && replica["memory_bytes"].as_u64().unwrap() > 0, "{run:#?}");
@@ -37,11 +37,11 @@ fn a_picture_tells_what_every_node_does() {
 
 #[test]
 fn the_hottest_slots_are_told_where_servers_count_them() {
-    for name in ["valkey-8.1", "redis-8.6"] {
+    for (name, what) in [("valkey-8.1", "yes"), ("redis-8.6", "cpu net")] {
         let Some(engine) = engine(name) else { continue };
         let servers = cluster(&engine, 3, 0);
         for server in &servers {
-            server.call_ok(&["CONFIG", "SET", "cluster-slot-stats-enabled", "yes"]);
+            server.call_ok(&["CONFIG", "SET", "cluster-slot-stats-enabled", what]);
         }
         let options = WriterOptions { hot_keys: 1, ..WriterOptions::default() };
         let writer = Writer::start(&Cluster::of(&servers), &options);
@@ -56,7 +56,7 @@ fn the_hottest_slots_are_told_where_servers_count_them() {
 #[test]
 fn a_silent_node_is_named_and_does_not_delay_the_others() {
     let Some(engine) = any_engine() else { return };
-    let servers = cluster(&engine, 4, 1);
+    let servers = cluster(&engine, 6, 1);
     servers[3].stop_process();
     let begin = std::time::Instant::now();
     let run = tribune(&format!("top {} --once --json --interval 0.5 --read-timeout 1", servers[0].address()));

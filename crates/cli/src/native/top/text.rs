@@ -133,7 +133,7 @@ fn hottest(slots: &[HotSlot]) -> Vec<String> {
     let head = if timed {
         "hottest slots, by the time spent on them"
     } else {
-        "largest slots, by keys; cluster-slot-stats-enabled yes would tell the hottest"
+        "largest slots, by keys; cluster-slot-stats-enabled would tell the hottest"
     };
     let line = |slot: &HotSlot| {
         let keys = units::many(slot.keys, "key");
