@@ -45,7 +45,7 @@ check: ## Formatting, lints, dependencies: what needs no server
 	@testbed/check
 
 bench: build ## Run us and the reference tools side by side and print the ratios
-	@testbed/engines/fetch redis-7.0
+	@testbed/engines/fetch --allow-missing --unverified redis-7.0 redis-8.6 valkey-9.1
 	@cargo run --quiet --release --locked --package bench --jobs 2 -- --tribune "$(TRIBUNE)" $(BENCH)
 
 engines: ## Fetch all server versions of the test matrix into the cache, without compiling

@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use crate::benches::BENCHES;
+use crate::benches::{BENCHES, Bench};
 use clap::{Parser, builder::PossibleValuesParser, value_parser};
 use std::path::PathBuf;
 use testservers::ENGINES;
@@ -17,9 +17,9 @@ pub(crate) struct Arguments {
     /// Only these benches
     #[arg(long, value_name = "NAME", num_args = 1.., value_parser = names())]
     pub(crate) only: Vec<String>,
-    /// The servers, and the tool that came with them
-    #[arg(long, value_name = "ENGINE", default_value = "redis-7.0", value_parser = PossibleValuesParser::new(ENGINES))]
-    pub(crate) engine: String,
+    /// The servers, and the tool that came with them [default: each bench's own]
+    #[arg(long, value_name = "ENGINE", num_args = 1.., value_parser = PossibleValuesParser::new(ENGINES))]
+    pub(crate) engine: Vec<String>,
     /// The servers' node timeout in milliseconds; with the 15000 that they ship with, the reference takes much longer
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 5000)]
     pub(crate) node_timeout: u32,
@@ -29,9 +29,25 @@ pub(crate) struct Arguments {
     /// Write the results as JSON, too
     #[arg(long, value_name = "FILE", value_parser = value_parser!(PathBuf))]
     pub(crate) json: Option<PathBuf>,
+    /// Write the ratios as a page, too
+    #[arg(long, value_name = "FILE", value_parser = value_parser!(PathBuf))]
+    pub(crate) page: Option<PathBuf>,
     /// List the benches and run none
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+impl Arguments {
+    /// Whether this bench is to run with this engine.
+    pub(crate) fn wants(&self, bench: &Bench, engine: &str) -> bool {
+        let named = self.only.is_empty() || self.only.iter().any(|name| name == bench.name);
+        let with = if self.engine.is_empty() {
+            bench.engines.contains(&engine)
+        } else {
+            self.engine.iter().any(|name| name == engine)
+        };
+        named && with
+    }
 }
 
 fn names() -> PossibleValuesParser {

@@ -16,6 +16,14 @@ pub(crate) fn agree(cluster_nodes: &[String], replicas: usize) -> bool {
     replicating == replicas && said.all(|other| other.as_ref() == Some(&first))
 }
 
+/// Whether all say the same of slots, and none is on its way.
+pub(crate) fn agree_on_slots(cluster_nodes: &[String]) -> bool {
+    let replicas = cluster_nodes.first().map_or(0, |text| text.matches(" slave ").count());
+    let myself = cluster_nodes.first().map_or(0, |text| text.matches("myself,slave ").count());
+    agree(cluster_nodes, replicas + myself)
+        && !cluster_nodes.iter().any(|text| ["->-", "-<-"].iter().any(|open| text.contains(open)))
+}
+
 /// What a server says of a node.
 #[derive(PartialEq, Eq)]
 struct Entry<'a> {

@@ -39,6 +39,8 @@ impl Figures {
 pub(crate) enum Requirement {
     /// The reference takes at least so many times as long as ours.
     TimesFaster(f64),
+    /// Ours takes at most so many times as long as the reference.
+    Within(f64),
     /// Our median is below this, in the unit of the figures.
     Below(f64),
     /// Nothing: it is there to be read.
@@ -63,6 +65,7 @@ impl Requirement {
         let met = match self {
             Self::Nothing => return Verdict::Information,
             Self::TimesFaster(least) => ratio.is_some_and(|ratio| ratio >= least),
+            Self::Within(most) => ratio.is_some_and(|ratio| ratio * most >= 1.0),
             Self::Below(limit) => ours.median < limit,
         };
         if met { Verdict::Met } else { Verdict::NotMet }
@@ -113,6 +116,14 @@ mod tests {
         let verdict = |ratio| Requirement::TimesFaster(4.0).verdict(ratio, &ours);
         assert_eq!(verdict(Some(4.0)), Verdict::Met);
         assert_eq!(verdict(Some(3.99)), Verdict::NotMet);
+        assert_eq!(verdict(None), Verdict::NotMet);
+    }
+
+    #[test]
+    fn within_so_many_times_of_the_reference_is_the_other_way_round() {
+        let verdict = |ratio| Requirement::Within(2.0).verdict(ratio, &figures(&[1.0]));
+        assert_eq!(verdict(Some(0.5)), Verdict::Met);
+        assert_eq!(verdict(Some(0.49)), Verdict::NotMet);
         assert_eq!(verdict(None), Verdict::NotMet);
     }
 

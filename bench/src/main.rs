@@ -7,6 +7,9 @@ mod arguments;
 mod benches;
 mod complete;
 mod figures;
+mod loaded;
+mod measured;
+mod page;
 mod problem;
 mod report;
 mod row;
@@ -21,13 +24,16 @@ use benches::{BENCHES, Bench};
 use clap::Parser;
 use problem::Problem;
 use report::{Outcome, Report};
+use serde_json::json;
 use setting::Setting;
 use std::{
     fs,
     io::{Write, stderr, stdout},
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     process::ExitCode,
 };
+use testservers::ENGINES;
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -46,22 +52,39 @@ fn run(arguments: &Arguments) -> Result<bool, Problem> {
         print(&benches::list());
         return Ok(true);
     }
-    let setting = Setting::new(arguments)?;
+    let mut reports = Vec::new();
+    for engine in ENGINES {
+        let chosen: Vec<&Bench> = BENCHES.iter().filter(|bench| arguments.wants(bench, engine)).collect();
+        if !chosen.is_empty() {
+            reports.push(report(arguments, engine, &chosen)?);
+        }
+    }
+    let is_met = reports.iter().all(Report::is_met);
+    if let Some(file) = &arguments.json {
+        let json = json!({"reports": reports.iter().map(Report::json).collect::<Vec<_>>(), "met": is_met});
+        write(file, &(format!("{json:#}\n")))?;
+    }
+    if let Some(file) = &arguments.page {
+        write(file, &page::page(&reports))?;
+    }
+    Ok(is_met)
+}
+
+/// Runs benches with one engine.
+fn report(arguments: &Arguments, engine: &str, chosen: &[&Bench]) -> Result<Report, Problem> {
+    let setting = Setting::new(arguments, engine)?;
     let mut report = Report::new(&setting.engine.name);
     print(&report.heading());
-    let chosen =
-        BENCHES.iter().filter(|bench| arguments.only.is_empty() || arguments.only.contains(&bench.name.into()));
     for bench in chosen {
-        let outcome = outcome(bench, &setting, arguments.rounds.unwrap_or(bench.rounds));
-        report.outcomes.push(outcome);
+        report.outcomes.push(outcome(bench, &setting, arguments.rounds.unwrap_or(bench.rounds)));
     }
     print(&report.text());
-    if let Some(file) = &arguments.json {
-        let written = serde_json::to_string_pretty(&report.json()).map_err(std::io::Error::from);
-        let written = written.and_then(|text| fs::write(file, text + "\n"));
-        written.map_err(|source| Problem::System { what: format!("cannot write {}", file.display()), source })?;
-    }
-    Ok(report.is_met())
+    Ok(report)
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Problem> {
+    let written = fs::write(file, text);
+    written.map_err(|source| Problem::System { what: format!("cannot write {}", file.display()), source })
 }
 
 /// Runs one bench; whatever goes wrong there leaves the others alone.

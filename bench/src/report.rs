@@ -26,10 +26,11 @@ pub(crate) enum Outcome {
 
 /// What came of a run, and on what machine.
 pub(crate) struct Report {
-    engine: String,
+    /// The servers.
+    pub(crate) engine: String,
     /// Processes that wanted to run, over 1, 5 and 15 minutes before the run.
     load: String,
-    cores: usize,
+    pub(crate) cores: usize,
     /// What came of the benches, in their order.
     pub(crate) outcomes: Vec<Outcome>,
 }
@@ -95,7 +96,8 @@ impl Report {
         names.collect()
     }
 
-    fn rows(&self) -> impl Iterator<Item = &Row> {
+    /// All rows.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.outcomes.iter().flat_map(|outcome| match outcome {
             Outcome::Rows(rows) => &rows[..],
             Outcome::Failed { .. } => &[],

@@ -31,6 +31,8 @@ pub(crate) enum Reading {
     Took(Figures),
     /// It was killed after so many seconds.
     Hangs(f64),
+    /// There is nothing to hold ours against.
+    Nothing,
 }
 
 /// Seconds from a command's start until what it was asked for was there, not just said.
@@ -47,7 +49,7 @@ impl Row {
     pub(crate) fn ratio(&self) -> Option<f64> {
         match &self.reference {
             Reading::Took(reference) => self.ours.times_less_than(reference),
-            Reading::Hangs(_) => None,
+            Reading::Hangs(_) | Reading::Nothing => None,
         }
     }
 
@@ -61,6 +63,7 @@ impl Row {
         let (rounds, reference) = match &self.reference {
             Reading::Took(figures) => (figures.rounds.len(), self.unit.figures(figures)),
             Reading::Hangs(limit) => (1, format!("hangs (killed after {limit:.0} s)")),
+            Reading::Nothing => (self.ours.rounds.len(), "-".to_owned()),
         };
         let rounds = if rounds == self.ours.rounds.len() {
             rounds.to_string()
@@ -80,6 +83,7 @@ impl Row {
             self.ratio().map_or_else(|| "-".to_owned(), times),
             match self.required {
                 Requirement::TimesFaster(least) => format!("at least {}", times(least)),
+                Requirement::Within(most) => format!("at most {} its time", times(most)),
                 Requirement::Below(limit) => format!("below {}", self.unit.text(limit)),
                 Requirement::Nothing => "-".to_owned(),
             },

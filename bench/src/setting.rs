@@ -44,7 +44,7 @@ impl Setting {
     ///
     /// # Errors
     /// When a program is not there.
-    pub(crate) fn new(arguments: &Arguments) -> Result<Self, Problem> {
+    pub(crate) fn new(arguments: &Arguments, engine: &str) -> Result<Self, Problem> {
         let tribune = match &arguments.tribune {
             Some(path) => path.clone(),
             None => built_beside(env::current_exe()).map_err(|source| Problem::System {
@@ -55,8 +55,8 @@ impl Setting {
         if !tribune.is_file() {
             return Err(Problem::NoProgram(tribune));
         }
-        let engine = testservers::engine(&arguments.engine);
-        let engine = engine.ok_or_else(|| Problem::NoEngine(arguments.engine.clone()))?;
+        let found = testservers::engine(engine);
+        let engine = found.ok_or_else(|| Problem::NoEngine(engine.to_owned()))?;
         let reference = without_script(&engine.cli).unwrap_or_else(|| Invocation::plain(engine.cli.clone()));
         Ok(Self { engine, node_timeout: arguments.node_timeout, reference, tribune: Invocation::plain(tribune) })
     }

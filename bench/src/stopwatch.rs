@@ -10,12 +10,15 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read, Seek},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 use testservers::Process;
+
+/// Time between two looks at how much memory a command holds: the kernel keeps the most that it was, until it ends.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What a command came to.
 pub(crate) struct Run {
@@ -28,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) took: Duration,
     /// How it ended; none where it had to be killed.
     pub(crate) status: Option<ExitStatus>,
+    /// The most memory that it was seen to hold at once, in millions of bytes.
+    pub(crate) memory: f64,
     output: String,
 }
 
@@ -80,28 +85,40 @@ pub(crate) fn run(setting: &Setting, tool: Tool, words: &[&str], limit: Duration
             tool.env_remove(password);
         }
     });
-    let ended = ends_by(&process, begin + limit).map_err(|errno| refused(errno.into()))?;
+    let mut memory = 0.0_f64;
+    let ended = ends_by(&process, begin + limit, || memory = memory.max(peak_memory(&process)));
+    let ended = ended.map_err(|errno| refused(errno.into()))?;
     let took = begin.elapsed();
 
     let status = if ended { process.exit_status() } else { None };
     drop(process);
     let output = text(&mut output).map_err(refused)?;
-    Ok(Run { command, limit, begin, took, status, output })
+    Ok(Run { command, limit, begin, took, status, memory, output })
 }
 
-/// Waits for the end of a process, to the moment; false where the deadline comes first.
-fn ends_by(process: &Process, deadline: Instant) -> Result<bool, Errno> {
+/// Waits for the end of a process, to the moment; false where the deadline comes first. Looks at it now and then.
+fn ends_by(process: &Process, deadline: Instant, mut look: impl FnMut()) -> Result<bool, Errno> {
     let pid = i32::try_from(process.pid()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
     let handle = pidfd_open(pid, PidfdFlags::empty())?;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
-        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&left)) {
-            Ok(ready) => return Ok(ready > 0),
+        let pause = Timespec::try_from(left.min(LOOK)).map_err(|_| Errno::INVAL)?;
+        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&pause)) {
+            Ok(ready) if ready > 0 => return Ok(true),
+            Ok(_) if left.is_zero() => return Ok(false),
+            Ok(_) => look(),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// The most memory that a process has held so far, in millions of bytes: `VmHWM`, which is in KiB.
+fn peak_memory(process: &Process) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or_default() * 1024.0 / 1e6
 }
 
 fn text(file: &mut File) -> io::Result<String> {
