@@ -10,8 +10,9 @@ use crate::{
 use std::time::Duration;
 use testservers::{Cluster, Latencies, Latency};
 
-/// How often a node is asked for a sign of life.
-const INTERVAL: Duration = Duration::from_millis(1);
+/// How often a node is asked for a sign of life. More often, answers of some milliseconds would hold up the next question, and
+/// what is measured then is the queue.
+const INTERVAL: Duration = Duration::from_millis(5);
 /// How long it is asked before the command, to know what is usual on this machine.
 const BEFORE: Duration = Duration::from_secs(1);
 /// For moving slots, on a slow machine.

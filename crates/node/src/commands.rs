@@ -43,6 +43,9 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::Migrate(migration) => migrate(migration, credentials),
         Command::Asking => cmd("ASKING"),
         Command::Dump(key) | Command::DumpLarge(key, _) => with(cmd("DUMP"), key),
+        Command::DumpLength(key) => {
+            with(words(&["EVAL", "local dump = redis.call('DUMP', KEYS[1]) return dump and #dump", "1"]), key)
+        }
         Command::Restore(restoration) => restore(restoration),
         Command::TimeToLive(key) => with(cmd("PTTL"), key),
         Command::ExpiryTime(key) => with(cmd("PEXPIRETIME"), key),

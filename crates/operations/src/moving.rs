@@ -7,6 +7,7 @@ pub(crate) mod pace;
 pub(crate) mod probe;
 pub(crate) mod servers;
 pub(crate) mod slots;
+mod too_large;
 
 use crate::port::{Dialer, Key};
 use std::{sync::Arc, time::Duration};
@@ -67,6 +68,18 @@ pub enum MoveError {
         /// The keys.
         keys: Vec<Key>,
     },
+    /// Values are larger than the destination takes at once, so that nothing can send them there.
+    #[error("{from} holds values that {to} does not take, because they are over {} MB: {}", in_megabytes(*most), sized(keys))]
+    TooLarge {
+        /// The source.
+        from: NodeAddr,
+        /// The destination.
+        to: NodeAddr,
+        /// The keys, with the bytes of their values as they would be sent.
+        keys: Vec<(Key, u64)>,
+        /// What the destination takes, bytes (`proto-max-bulk-len`).
+        most: u64,
+    },
     /// The source cannot send keys.
     #[error("{from} cannot send keys to {to}: {line}")]
     NotSent {
@@ -79,10 +92,24 @@ pub enum MoveError {
     },
 }
 
+/// How many of several keys are named.
+const SHOWN: usize = 3;
+
 /// The first keys, as far as they are text.
 fn shown(keys: &[Key]) -> String {
-    const SHOWN: usize = 3;
-    let names = keys.iter().take(SHOWN).map(|key| key.escape_ascii().to_string());
-    let more = if keys.len() > SHOWN { ", …" } else { "" };
-    names.collect::<Vec<_>>().join(", ") + more
+    listed(keys.iter().map(|key| key.escape_ascii().to_string()))
+}
+
+/// The same with their sizes.
+fn sized(keys: &[(Key, u64)]) -> String {
+    listed(keys.iter().map(|(key, bytes)| format!("{} ({} MB)", key.escape_ascii(), in_megabytes(*bytes))))
+}
+
+fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    names.take(SHOWN).collect::<Vec<_>>().join(", ") + more
+}
+
+const fn in_megabytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1_000_000)
 }

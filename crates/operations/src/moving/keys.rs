@@ -16,12 +16,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
+use tokio::time::sleep_until;
 use topology::{NodeAddr, Reply, ServerInfo, Slot, SlotSet};
 
-/// Keys that are listed and weighed at once: their replies stay below some hundred kilobytes as a rule.
+/// Keys that are sent before the next are looked at: they and what is told of them stay below some hundred kilobytes as a rule.
 const PAGE: u64 = 2000;
-/// Keys whose size is asked for in one write, so that others are served in between.
-const WEIGHED: usize = 250;
+/// Keys that are listed or weighed in one write, so that others are served in between.
+const AT_ONCE: usize = 250;
 /// Rounds in which no key could be sent before that is an error.
 const ROUNDS: u32 = 3;
 /// A key from this size on is told of before it is sent, bytes.
@@ -43,8 +44,6 @@ pub(crate) struct Transfer<'a> {
     pub(crate) governor: &'a Mutex<Governor>,
     /// Whoever sends has it: several batches do not send at the same time.
     pub(crate) road: tokio::sync::Mutex<()>,
-    /// Whether keys are weighed, so that no parcel is too heavy.
-    pub(crate) weigh: bool,
     pub(crate) tell: &'a (dyn Fn(Sent) + Send + Sync),
 }
 
@@ -94,7 +93,6 @@ struct Parcel {
     database: u32,
     slot: Slot,
     keys: Vec<Key>,
-    units: u64,
     replace: bool,
 }
 
@@ -131,7 +129,7 @@ impl Transfer<'_> {
             let (mut sent, mut unsure) = (0, SlotSet::new());
             last.clear();
             for (database, counts) in self.count(slots).await? {
-                for page in pages(&counts) {
+                for page in groups(&counts, PAGE) {
                     let listed = self.list(database, &page).await?;
                     let fresh =
                         listed.into_iter().filter(|(slot, key)| !kept.contains(&(database, *slot, key.clone())));
@@ -177,15 +175,17 @@ impl Transfer<'_> {
 
     async fn list(&self, database: u32, page: &[(Slot, u64)]) -> Result<Vec<(Slot, Key)>, NodeError> {
         let most = |keys: u64| u32::try_from(keys.min(PAGE)).unwrap_or(u32::MAX);
-        let commands = page.iter().map(|(slot, keys)| Command::KeysInSlot(*slot, most(*keys)));
-        let replies = accepted_in(self.source, database, commands.collect()).await?;
         let mut keys = Vec::new();
-        for ((slot, _), reply) in page.iter().zip(replies) {
-            let Reply::List(names) = reply else { continue };
-            keys.extend(names.into_iter().filter_map(|name| match name {
-                Reply::Bytes(key) => Some((*slot, key)),
-                _ => None,
-            }));
+        for part in groups(page, AT_ONCE as u64) {
+            let commands = part.iter().map(|(slot, keys)| Command::KeysInSlot(*slot, most(*keys)));
+            let replies = accepted_in(self.source, database, commands.collect()).await?;
+            for ((slot, _), reply) in part.iter().zip(replies) {
+                let Reply::List(names) = reply else { continue };
+                keys.extend(names.into_iter().filter_map(|name| match name {
+                    Reply::Bytes(key) => Some((*slot, key)),
+                    _ => None,
+                }));
+            }
         }
         Ok(keys)
     }
@@ -232,18 +232,17 @@ impl Transfer<'_> {
         Ok((ready, different, dropped))
     }
 
+    /// Tells how heavy these keys are, so that no parcel is too heavy.
     async fn weighed(&self, database: u32, mut keys: Vec<Listed>) -> Result<Vec<Listed>, NodeError> {
-        if self.weigh {
-            for part in keys.chunks_mut(WEIGHED) {
-                let commands = part.iter().map(|listed| Command::MemoryUsage(listed.key.clone())).collect();
-                let replies = in_database(self.source, database, commands).await?;
-                for (listed, reply) in part.iter_mut().zip(&replies) {
-                    listed.bytes = number(reply);
-                }
+        for part in keys.chunks_mut(AT_ONCE) {
+            let commands = part.iter().map(|listed| Command::MemoryUsage(listed.key.clone())).collect();
+            let replies = in_database(self.source, database, commands).await?;
+            for (listed, reply) in part.iter_mut().zip(&replies) {
+                listed.bytes = number(reply);
             }
-            // The large ones late: they delay nothing but themselves then.
-            keys.sort_by_key(|listed| (listed.bytes >= LARGE).then_some(listed.bytes));
         }
+        // The large ones late: they delay nothing but themselves then.
+        keys.sort_by_key(|listed| (listed.bytes >= LARGE).then_some(listed.bytes));
         Ok(keys)
     }
 
@@ -253,17 +252,22 @@ impl Transfer<'_> {
         let mut outcomes = Vec::new();
         let mut under_way = FuturesUnordered::new();
         let mut keys = keys.into_iter().peekable();
-        let mut last_arrival = Instant::now();
+        let (mut last_start, mut last_arrival) = (None, Instant::now());
         loop {
-            let window = self.governor().window();
+            let (window, apart) = {
+                let governor = self.governor();
+                (governor.window(), governor.apart())
+            };
             while under_way.len() < window {
                 let Some(parcel) = self.next_parcel(database, &mut keys) else { break };
-                under_way.push(self.deliver(parcel, Instant::now()));
+                let start = last_start.map_or_else(Instant::now, |last: Instant| (last + apart).max(Instant::now()));
+                last_start = Some(start);
+                under_way.push(self.deliver(parcel, start));
             }
             let Some(delivered) = under_way.next().await else { return Ok(outcomes) };
-            let (parcel, begin, outcome) = delivered?;
+            let (parcel, start, outcome) = delivered?;
             let arrival = Instant::now();
-            self.governor().sent(parcel.units, arrival - begin.max(last_arrival));
+            self.governor().sent(arrival.saturating_duration_since(start.max(last_arrival)));
             last_arrival = arrival;
             let keys = parcel.keys.len() as u64;
             if matches!(outcome, Outcome::Done) {
@@ -288,21 +292,24 @@ impl Transfer<'_> {
             (self.tell)(Sent::Large(first.key.clone(), first.bytes));
         }
         let (slot, replace) = (first.slot, first.replace);
-        let mut parcel =
-            Parcel { database, slot, keys: vec![first.key], units: Governor::units(1, first.bytes), replace };
+        let mut units = Governor::units(1, first.bytes);
+        let mut parcel = Parcel { database, slot, keys: vec![first.key], replace };
         while parcel.keys.len() < most_keys {
             let fits = |next: &Listed| {
-                let units = parcel.units + Governor::units(1, next.bytes);
-                (next.slot, next.replace) == (slot, replace) && units <= most_units
+                let with_it = units + Governor::units(1, next.bytes);
+                (next.slot, next.replace) == (slot, replace) && with_it <= most_units
             };
             let Some(next) = keys.next_if(fits) else { break };
-            parcel.units += Governor::units(1, next.bytes);
+            units += Governor::units(1, next.bytes);
             parcel.keys.push(next.key);
         }
         Some(parcel)
     }
 
-    async fn deliver(&self, parcel: Parcel, begin: Instant) -> Result<(Parcel, Instant, Outcome), RunError> {
+    async fn deliver(&self, parcel: Parcel, start: Instant) -> Result<(Parcel, Instant, Outcome), RunError> {
+        if start > Instant::now() {
+            sleep_until(start.into()).await;
+        }
         let migration = Migration {
             host: self.host.clone(),
             port: self.port,
@@ -320,7 +327,7 @@ impl Transfer<'_> {
             Some(Reply::Error(line)) => return Err(self.refusal(&line).into()),
             _ => Outcome::Done,
         };
-        Ok((parcel, begin, outcome))
+        Ok((parcel, start, outcome))
     }
 
     fn refusal(&self, line: &str) -> MoveError {
@@ -361,20 +368,20 @@ pub(crate) async fn counts(link: &dyn NodeLink, database: u32, slots: &SlotSet) 
     Ok(asked.into_iter().zip(replies.iter().map(number)).filter(|(_, keys)| *keys > 0).collect())
 }
 
-/// Slots in groups that hold about a page of keys together.
-fn pages(counts: &[(Slot, u64)]) -> Vec<Vec<(Slot, u64)>> {
-    let mut pages = Vec::new();
-    let (mut page, mut keys) = (Vec::new(), 0);
+/// Slots in groups that hold about so many keys together.
+fn groups(counts: &[(Slot, u64)], most: u64) -> Vec<Vec<(Slot, u64)>> {
+    let mut groups = Vec::new();
+    let (mut group, mut keys) = (Vec::new(), 0);
     for &(slot, count) in counts {
-        if keys > 0 && keys + count > PAGE {
-            pages.push(std::mem::take(&mut page));
+        if keys > 0 && keys + count > most {
+            groups.push(std::mem::take(&mut group));
             keys = 0;
         }
-        page.push((slot, count));
+        group.push((slot, count));
         keys += count;
     }
-    pages.extend((!page.is_empty()).then_some(page));
-    pages
+    groups.extend((!group.is_empty()).then_some(group));
+    groups
 }
 
 #[cfg(test)]
@@ -390,11 +397,11 @@ mod tests {
     }
 
     #[test]
-    fn pages_hold_few_keys_and_every_slot_once() {
+    fn groups_hold_few_keys_and_every_slot_once() {
         let slot = |number| Slot::new(number).unwrap();
         let counts = [(slot(1), 900), (slot(2), 900), (slot(3), 900), (slot(4), 5_000_000), (slot(5), 1)];
-        let pages = pages(&counts);
-        assert_eq!(pages.concat(), counts);
-        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        let groups = groups(&counts, 2000);
+        assert_eq!(groups.concat(), counts);
+        assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
     }
 }

@@ -5,6 +5,7 @@ use super::{
     both::{self, Trust, Verdict},
     keys::{Sent, Transfer, counts, databases},
     slots::{Told, tell},
+    too_large::refuse_too_large,
 };
 use crate::{
     exchange::accepted_in,
@@ -25,6 +26,9 @@ use topology::{Reply, Slot, SlotSet, plan::NodeRef};
 const SLOTS: usize = 64;
 /// Batches at once: while the keys of one are sent, the next is opened and its keys are listed, and the last is closed.
 const AT_ONCE: usize = 2;
+/// Slots that are closed in one write. The destination tells every node of each of them in a message of its own, and a node that
+/// finds many of these serves nobody else meanwhile.
+const CLOSED: usize = 12;
 /// Keys in slots that are open at the same time, as far as several slots are: the fewer, the sooner a stop takes effect.
 const KEYS: u64 = 20_000;
 /// Keys of a slot that both nodes hold, of which more are not looked at before the move.
@@ -47,6 +51,7 @@ impl Shift<'_> {
     ///
     /// When it is stopped it ends as soon as no slot is open.
     pub(crate) async fn run(&self, slots: &SlotSet, open: &SlotSet) -> Result<(), RunError> {
+        refuse_too_large(&self.transfer, slots).await?;
         let shared = self.shared(slots).await?;
         self.refuse_stray(&shared.difference(open)).await?;
         let weights = self.weights(slots).await?;
@@ -164,13 +169,16 @@ impl Shift<'_> {
     /// and the slots have an owner whoever fails in between.
     async fn close(&self, slots: &SlotSet) -> Result<(), RunError> {
         let owner = SlotState::Node(self.to.id);
-        self.destination.tell(slots, owner).await?;
-        match self.source.tell(slots, owner).await {
-            // One that has lost its last slot may have become a replica of the destination meanwhile.
-            Err(RunError::Node(_)) if self.has_let_go(slots).await => {}
-            other => other?,
+        for part in slots.iter().collect::<Vec<_>>().chunks(CLOSED) {
+            let part: SlotSet = part.iter().copied().collect();
+            self.destination.tell(&part, owner).await?;
+            match self.source.tell(&part, owner).await {
+                // One that has lost its last slot may have become a replica of the destination meanwhile.
+                Err(RunError::Node(_)) if self.has_let_go(&part).await => {}
+                other => other?,
+            }
+            (self.transfer.tell)(Sent::Closed(part));
         }
-        (self.transfer.tell)(Sent::Closed(slots.clone()));
         Ok(())
     }
 

@@ -5,30 +5,29 @@ use std::time::Duration;
 
 /// What a key costs beside its bytes, in bytes that cost as much.
 const KEY: u64 = 256;
-/// Until something was measured: what a unit costs on a slow machine.
-const FIRST_GUESS: f64 = 60e-9;
+/// The first parcels: less than a millisecond's work, as a rule.
+const FIRST: f64 = 30_000.0;
 /// No parcel costs more than this, however fast it may go: replies and memory stay small.
-const MOST_UNITS: f64 = 4e6;
+const MOST: f64 = 4e6;
 /// No parcel is smaller, however slow it goes.
-const LEAST_UNITS: f64 = 2_000.0;
+const LEAST: f64 = 2_000.0;
 
 /// Decides how large a parcel is and how many are on their way at once.
 ///
-/// A node that sends a parcel serves nobody else meanwhile. So a parcel may take a part of the budget only, and that part
-/// grows and shrinks with what others are seen to wait.
+/// A node that sends a parcel serves nobody else meanwhile. So parcels shrink and grow with what others are seen to wait.
 #[derive(Clone, Debug)]
 pub(crate) struct Governor {
     pace: Pace,
-    /// Seconds that a parcel may take.
-    share: f64,
-    /// Seconds that a unit takes: a byte, or a part of what each key costs.
-    unit: f64,
+    /// What a parcel may cost.
+    units: f64,
+    /// Seconds that the last parcels took, about.
+    parcel: f64,
 }
 
 impl Governor {
-    pub(crate) fn new(pace: Pace) -> Self {
-        let share = pace.budget.map_or(f64::INFINITY, |budget| budget.as_secs_f64() / 4.0);
-        Self { pace, share, unit: FIRST_GUESS }
+    pub(crate) const fn new(pace: Pace) -> Self {
+        let units = if pace.budget.is_some() { FIRST } else { MOST };
+        Self { pace, units, parcel: 0.0 }
     }
 
     /// What so many keys with so many bytes count for.
@@ -37,9 +36,9 @@ impl Governor {
     }
 
     /// Units in one parcel at most.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a small positive range")]
-    pub(crate) fn most_units(&self) -> u64 {
-        (self.share / self.unit).clamp(LEAST_UNITS, MOST_UNITS) as u64
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "always in a small positive range")]
+    pub(crate) const fn most_units(&self) -> u64 {
+        self.units as u64
     }
 
     /// Keys in one parcel at most.
@@ -52,26 +51,29 @@ impl Governor {
         if self.pace.budget.is_some() { 2 } else { 4 }
     }
 
-    /// Learns from what was sent since the last time.
-    pub(crate) fn sent(&mut self, units: u64, took: Duration) {
-        if units >= KEY {
-            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-            let measured = took.as_secs_f64() / units as f64;
-            self.unit += (measured - self.unit) * 0.1;
-        }
+    /// The least time between two parcels: a node that finds both at once sends both before it serves anybody else.
+    pub(crate) fn apart(&self) -> Duration {
+        let apart = if self.pace.budget.is_some() { self.parcel / 2.0 } else { 0.0 };
+        Duration::from_secs_f64(apart)
     }
 
-    /// Learns from what others wait beyond what they wait without the move, 99 times of 100.
+    /// Learns how long a parcel took.
+    pub(crate) fn sent(&mut self, took: Duration) {
+        self.parcel += (took.as_secs_f64() - self.parcel) * 0.1;
+    }
+
+    /// Learns from what others waited lately beyond what they wait without the move, 99 times of 100.
     pub(crate) fn others_wait(&mut self, latency: Duration) {
         let Some(budget) = self.pace.budget.map(|budget| budget.as_secs_f64()) else { return };
         let latency = latency.as_secs_f64();
-        if latency > budget * 0.9 {
-            self.share *= 0.8;
-        } else if latency < budget * 0.6 {
-            self.share *= 1.05;
+        // Parcels that are over soon are not what others wait for; and whatever they are seen to wait, some wait for a parcel.
+        let (is_short, is_long) = (self.parcel < budget / 5.0, self.parcel > budget);
+        if (latency > budget * 0.9 && !is_short) || is_long {
+            self.units *= 0.7;
+        } else if latency < budget * 0.6 && self.parcel < budget / 2.0 {
+            self.units *= 1.3;
         }
-        // Smaller parcels than that are not what others wait for.
-        self.share = self.share.clamp(budget / 10.0, budget / 2.0);
+        self.units = self.units.clamp(LEAST, MOST);
     }
 }
 
@@ -79,34 +81,56 @@ impl Governor {
 mod tests {
     use super::*;
 
+    const PARCEL: Duration = Duration::from_millis(1);
+
     fn governor(budget: Option<u64>) -> Governor {
-        Governor::new(Pace { budget: budget.map(Duration::from_millis), ..Pace::default() })
+        let mut governor = Governor::new(Pace { budget: budget.map(Duration::from_millis), ..Pace::default() });
+        (0..50).for_each(|_| governor.sent(PARCEL));
+        governor
     }
 
     #[test]
     fn parcels_shrink_while_others_wait_too_long_and_grow_back_when_they_do_not() {
         let mut governor = governor(Some(3));
         let before = governor.most_units();
-        for _ in 0..20 {
-            governor.others_wait(Duration::from_millis(5));
-        }
+        (0..3).for_each(|_| governor.others_wait(Duration::from_millis(5)));
         let slow = governor.most_units();
         assert!(slow < before / 2, "{slow} of {before}");
-        for _ in 0..100 {
-            governor.others_wait(Duration::from_millis(1));
-        }
+        (0..10).for_each(|_| governor.others_wait(Duration::from_millis(1)));
         assert!(governor.most_units() > before);
     }
 
     #[test]
-    fn a_slow_node_gets_small_parcels() {
+    fn parcels_stay_within_bounds_however_long_others_wait_or_do_not() {
         let mut governor = governor(Some(3));
+        (0..100).for_each(|_| governor.others_wait(Duration::from_millis(500)));
+        assert_eq!(governor.most_units(), 2_000);
+        (0..100).for_each(|_| governor.others_wait(Duration::ZERO));
+        assert_eq!(governor.most_units(), 4_000_000);
+    }
+
+    #[test]
+    fn parcels_that_are_short_do_not_shrink_when_others_wait_for_something_else() {
+        let mut governor = governor(Some(3));
+        (0..50).for_each(|_| governor.sent(Duration::from_micros(200)));
         let before = governor.most_units();
-        for _ in 0..50 {
-            governor.sent(10_000, Duration::from_millis(500));
-        }
-        assert!(governor.most_units() < before / 5, "{} of {before}", governor.most_units());
-        assert!(governor.most_units() > 0);
+        governor.others_wait(Duration::from_millis(500));
+        assert_eq!(governor.most_units(), before);
+    }
+
+    #[test]
+    fn parcels_that_take_longer_than_the_budget_shrink_whatever_is_measured() {
+        let mut governor = governor(Some(3));
+        (0..50).for_each(|_| governor.sent(Duration::from_millis(8)));
+        let before = governor.most_units();
+        governor.others_wait(Duration::ZERO);
+        assert!(governor.most_units() < before);
+    }
+
+    #[test]
+    fn two_parcels_are_not_sent_at_once() {
+        assert!(governor(Some(3)).apart() > PARCEL / 3);
+        assert_eq!(governor(None).apart(), Duration::ZERO);
     }
 
     #[test]

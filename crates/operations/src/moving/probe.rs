@@ -3,7 +3,6 @@
 use crate::port::{Command, Dialer, NodeError, NodeLink};
 use futures_util::future::{join_all, try_join_all};
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,10 +12,8 @@ use topology::NodeAddr;
 
 /// Time between two questions to a node.
 const PERIOD: Duration = Duration::from_millis(2);
-/// How many of the last answers count.
-const WINDOW: usize = 200;
-/// Questions before the move begins, which tell what is usual.
-const USUAL: usize = 25;
+/// How many answers make a figure: of a hundred, one may be late.
+const WINDOW: usize = 100;
 
 /// Nodes that are asked again and again, over links and on a thread of their own: how busy this program is does not count.
 pub(crate) struct Probe {
@@ -26,11 +23,12 @@ pub(crate) struct Probe {
 
 #[derive(Default)]
 struct State {
-    /// What an answer takes without the move: the median.
+    /// What answers take without the move, 99 times of 100.
     usual: Duration,
-    /// The last answers, beyond what is usual.
-    last: VecDeque<Duration>,
-    worst: Duration,
+    /// Answers since the last figure.
+    answers: Vec<Duration>,
+    /// The last figure, until it is taken.
+    figure: Option<Duration>,
 }
 
 impl Probe {
@@ -63,10 +61,9 @@ impl Probe {
         }
     }
 
-    /// What others wait for the slowest of the nodes, beyond what is usual: the 99th percentile of the last answers; none while
-    /// there are too few.
+    /// What others waited lately for the slowest of the nodes, beyond what is usual, 99 times of 100. Each figure is given once.
     pub(crate) fn latency(&self) -> Option<Duration> {
-        self.nodes.iter().filter_map(|node| locked(node).percentile()).max()
+        self.nodes.iter().filter_map(|node| locked(node).figure.take()).max()
     }
 }
 
@@ -97,12 +94,11 @@ async fn measure(
 }
 
 async fn usual(link: &dyn NodeLink, node: &Mutex<State>) {
-    let mut answers = Vec::with_capacity(USUAL);
-    for _ in 0..USUAL {
+    let mut answers = Vec::with_capacity(WINDOW);
+    for _ in 0..WINDOW {
         answers.extend(question(link).await);
     }
-    answers.sort_unstable();
-    locked(node).usual = answers.get(answers.len() / 2).copied().unwrap_or_default();
+    locked(node).usual = percentile(answers);
 }
 
 async fn go_on(link: &dyn NodeLink, node: &Mutex<State>) {
@@ -120,21 +116,18 @@ fn locked(node: &Mutex<State>) -> MutexGuard<'_, State> {
 
 impl State {
     fn take(&mut self, took: Duration) {
-        let beyond = took.saturating_sub(self.usual);
-        self.worst = self.worst.max(beyond);
-        if self.last.len() == WINDOW {
-            self.last.pop_front();
+        self.answers.push(took);
+        if self.answers.len() == WINDOW {
+            self.figure = Some(percentile(std::mem::take(&mut self.answers)).saturating_sub(self.usual));
         }
-        self.last.push_back(beyond);
     }
+}
 
-    fn percentile(&self) -> Option<Duration> {
-        let mut sorted: Vec<Duration> = self.last.iter().copied().collect();
-        sorted.sort_unstable();
-        // Of a hundred answers one may be late.
-        let late = sorted.len() / 100 + 1;
-        if sorted.len() < WINDOW / 10 { None } else { sorted.iter().rev().nth(late - 1).copied() }
-    }
+/// What all but one of a hundred do not exceed; nothing where there is none.
+fn percentile(mut answers: Vec<Duration>) -> Duration {
+    answers.sort_unstable();
+    let late = answers.len() / 100;
+    answers.into_iter().rev().nth(late).unwrap_or_default()
 }
 
 /// How long one answer takes; none where there is none.
@@ -151,18 +144,12 @@ mod tests {
     #[test]
     fn one_late_answer_of_a_hundred_does_not_count() {
         let mut state = State { usual: Duration::from_millis(1), ..State::default() };
-        (0..199).for_each(|_| state.take(Duration::from_millis(2)));
+        (0..99).for_each(|_| state.take(Duration::from_millis(2)));
+        assert_eq!(state.figure, None, "few answers tell nothing");
         state.take(Duration::from_millis(50));
-        assert_eq!(state.percentile(), Some(Duration::from_millis(1)));
-        (0..3).for_each(|_| state.take(Duration::from_millis(30)));
-        assert_eq!(state.percentile(), Some(Duration::from_millis(29)));
-        assert_eq!(state.worst, Duration::from_millis(49));
-    }
-
-    #[test]
-    fn few_answers_tell_nothing() {
-        let mut state = State::default();
-        (0..19).for_each(|_| state.take(Duration::from_millis(2)));
-        assert_eq!(state.percentile(), None);
+        assert_eq!(state.figure, Some(Duration::from_millis(1)));
+        (0..98).for_each(|_| state.take(Duration::from_millis(2)));
+        (0..2).for_each(|_| state.take(Duration::from_millis(30)));
+        assert_eq!(state.figure, Some(Duration::from_millis(29)));
     }
 }

@@ -68,6 +68,8 @@ pub enum Command {
     Dump(Key),
     /// `DUMP` of a key with so many bytes, which may take their time.
     DumpLarge(Key, u64),
+    /// How many bytes `DUMP` would give, by a script: nil for a key that is not there.
+    DumpLength(Key),
     /// `RESTORE`: refused with `BUSYKEY` when the key is there and is not to be replaced.
     Restore(Box<Restoration>),
     /// `PTTL`: milliseconds; -1 for a key that stays, -2 for one that is not there.
@@ -274,8 +276,8 @@ impl Command {
     pub fn takes(&self) -> Duration {
         match self {
             Self::Migrate(migration) => Duration::from_millis(migration.timeout.into()),
-            // All keys of a copy are freed before it answers; nobody knows what was typed.
-            Self::ResetSoft(_) | Self::Typed(_) => Duration::from_mins(1),
+            // All keys of a copy are freed before it answers; the script makes up a whole value; nobody knows what was typed.
+            Self::ResetSoft(_) | Self::DumpLength(_) | Self::Typed(_) => Duration::from_mins(1),
             Self::DumpLarge(_, bytes) => transfer(*bytes),
             Self::Restore(restoration) => transfer(restoration.payload.len() as u64),
             // The servers wait for their replicas, 2 s unless told otherwise.

@@ -206,9 +206,9 @@ impl Runner<'_> {
                 Sent::Keys(keys) => {
                     let mut now = locked(moved);
                     now.keys += keys;
-                    now.latency = probe.as_ref().and_then(Probe::latency);
-                    if let Some(latency) = now.latency {
+                    if let Some(latency) = probe.as_ref().and_then(Probe::latency) {
                         locked(&governor).others_wait(latency);
+                        now.latency = Some(latency);
                     }
                     *now
                 }
@@ -228,7 +228,6 @@ impl Runner<'_> {
                 replace: moves.replace,
                 governor: &governor,
                 road: tokio::sync::Mutex::default(),
-                weigh: moves.pace.budget.is_some(),
                 tell: &tell,
             },
             source: Told::over(ends.source, &ends.here, moves.dialer.as_ref()).await?,
