@@ -9,6 +9,7 @@ mod everywhere;
 mod fix;
 mod importing;
 mod interrupted;
+mod large_keys;
 mod letting_in;
 mod local;
 mod local_faults;

@@ -4,7 +4,7 @@ use super::{
     MoveError,
     both::{self, Trust, Verdict},
     keys::{Sent, Transfer, counts, databases},
-    slots::{Told, tell},
+    slots::{Told, few, tell},
     too_large::refuse_too_large,
 };
 use crate::{
@@ -25,10 +25,7 @@ use topology::{Reply, Slot, SlotSet, plan::NodeRef};
 /// its configuration file.
 const SLOTS: usize = 64;
 /// Batches at once: while the keys of one are sent, the next is opened and its keys are listed, and the last is closed.
-const AT_ONCE: usize = 2;
-/// Slots that are closed in one write. The destination tells every node of each of them in a message of its own, and a node that
-/// finds many of these serves nobody else meanwhile.
-const CLOSED: usize = 12;
+const AT_ONCE: usize = 3;
 /// Keys in slots that are open at the same time, as far as several slots are: the fewer, the sooner a stop takes effect.
 const KEYS: u64 = 20_000;
 /// Keys of a slot that both nodes hold, of which more are not looked at before the move.
@@ -169,8 +166,7 @@ impl Shift<'_> {
     /// and the slots have an owner whoever fails in between.
     async fn close(&self, slots: &SlotSet) -> Result<(), RunError> {
         let owner = SlotState::Node(self.to.id);
-        for part in slots.iter().collect::<Vec<_>>().chunks(CLOSED) {
-            let part: SlotSet = part.iter().copied().collect();
+        for part in few(slots) {
             self.destination.tell(&part, owner).await?;
             match self.source.tell(&part, owner).await {
                 // One that has lost its last slot may have become a replica of the destination meanwhile.

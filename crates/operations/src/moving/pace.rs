@@ -22,12 +22,15 @@ pub(crate) struct Governor {
     units: f64,
     /// Seconds that the last parcels took, about.
     parcel: f64,
+    /// Seconds that an idle node's answer takes.
+    round_trip: f64,
 }
 
 impl Governor {
-    pub(crate) const fn new(pace: Pace) -> Self {
+    /// For nodes whose answers take so long while they are idle.
+    pub(crate) const fn new(pace: Pace, round_trip: Duration) -> Self {
         let units = if pace.budget.is_some() { FIRST } else { MOST };
-        Self { pace, units, parcel: 0.0 }
+        Self { pace, units, parcel: 0.0, round_trip: round_trip.as_secs_f64() }
     }
 
     /// What so many keys with so many bytes count for.
@@ -46,9 +49,13 @@ impl Governor {
         if self.pace.pipeline == 0 { 1 } else { self.pace.pipeline }
     }
 
-    /// Parcels on their way at once: while one is sent, the next is there already.
-    pub(crate) const fn window(&self) -> usize {
-        if self.pace.budget.is_some() { 2 } else { 4 }
+    /// Parcels on their way at once. A node that is near has enough to do between two of them; one that is far would stand still.
+    pub(crate) fn window(&self) -> usize {
+        match self.pace.budget {
+            Some(budget) if self.round_trip < budget.as_secs_f64() / 10.0 => 1,
+            Some(_) => 2,
+            None => 4,
+        }
     }
 
     /// The least time between two parcels: a node that finds both at once sends both before it serves anybody else.
@@ -68,9 +75,9 @@ impl Governor {
         let latency = latency.as_secs_f64();
         // Parcels that are over soon are not what others wait for; and whatever they are seen to wait, some wait for a parcel.
         let (is_short, is_long) = (self.parcel < budget / 5.0, self.parcel > budget);
-        if (latency > budget * 0.9 && !is_short) || is_long {
+        if (latency > budget * 0.7 && !is_short) || is_long {
             self.units *= 0.7;
-        } else if latency < budget * 0.6 && self.parcel < budget / 2.0 {
+        } else if latency < budget * 0.5 && self.parcel < budget / 2.0 {
             self.units *= 1.3;
         }
         self.units = self.units.clamp(LEAST, MOST);
@@ -84,7 +91,8 @@ mod tests {
     const PARCEL: Duration = Duration::from_millis(1);
 
     fn governor(budget: Option<u64>) -> Governor {
-        let mut governor = Governor::new(Pace { budget: budget.map(Duration::from_millis), ..Pace::default() });
+        let mut governor =
+            Governor::new(Pace { budget: budget.map(Duration::from_millis), ..Pace::default() }, Duration::ZERO);
         (0..50).for_each(|_| governor.sent(PARCEL));
         governor
     }
@@ -131,6 +139,12 @@ mod tests {
     fn two_parcels_are_not_sent_at_once() {
         assert!(governor(Some(3)).apart() > PARCEL / 3);
         assert_eq!(governor(None).apart(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_node_that_is_far_finds_the_next_parcel_when_one_is_done() {
+        let window = |round_trip| Governor::new(Pace::default(), Duration::from_micros(round_trip)).window();
+        assert_eq!([window(100), window(1000)], [1, 2]);
     }
 
     #[test]

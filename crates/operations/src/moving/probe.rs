@@ -25,6 +25,8 @@ pub(crate) struct Probe {
 struct State {
     /// What answers take without the move, 99 times of 100.
     usual: Duration,
+    /// What an answer takes without the move: the median.
+    round_trip: Duration,
     /// Answers since the last figure.
     answers: Vec<Duration>,
     /// The last figure, until it is taken.
@@ -59,6 +61,11 @@ impl Probe {
             // Without a thread there is no measure, and the move goes at the pace that is taken for safe.
             _ => Ok(probe),
         }
+    }
+
+    /// What an answer of the slowest of the nodes takes without the move.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.nodes.iter().map(|node| locked(node).round_trip).max().unwrap_or_default()
     }
 
     /// What others waited lately for the slowest of the nodes, beyond what is usual, 99 times of 100. Each figure is given once.
@@ -98,7 +105,10 @@ async fn usual(link: &dyn NodeLink, node: &Mutex<State>) {
     for _ in 0..WINDOW {
         answers.extend(question(link).await);
     }
-    locked(node).usual = percentile(answers);
+    answers.sort_unstable();
+    let mut state = locked(node);
+    state.round_trip = answers.get(answers.len() / 2).copied().unwrap_or_default();
+    state.usual = percentile(answers);
 }
 
 async fn go_on(link: &dyn NodeLink, node: &Mutex<State>) {

@@ -18,6 +18,16 @@ const LINKS: usize = 32;
 /// Slots in one write then: if replicas do not follow, the server answers after 2 s for each.
 const AT_ONCE: usize = 3;
 
+/// Slots of which a node is told in one write. Each costs it some work, and when a slot is closed the destination tells every other
+/// node in a message of its own: whoever finds many of them serves nobody else meanwhile.
+const FEW: usize = 8;
+
+/// Slots a few at a time.
+pub(crate) fn few(slots: &SlotSet) -> Vec<SlotSet> {
+    let slots: Vec<Slot> = slots.iter().collect();
+    slots.chunks(FEW).map(|few| few.iter().copied().collect()).collect()
+}
+
 /// One end of a move, which is told what becomes of slots.
 ///
 /// Valkey 8.0 and newer lets the replicas carry out each `SETSLOT` first. A link waits for that, so many links are used there:
@@ -71,17 +81,19 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Tells it over one link; gives those slots for which replicas lag.
+/// Tells it over one link, of a few slots at a time; gives those for which replicas lag.
 pub(crate) async fn tell(link: &dyn NodeLink, slots: &[Slot], state: SlotState) -> Result<Vec<Slot>, NodeError> {
-    let replies = link.send(slots.iter().map(|slot| Command::SetSlot(*slot, state)).collect()).await?;
     let mut late = Vec::new();
-    for (slot, reply) in slots.iter().zip(&replies) {
-        match reply {
-            Reply::Error(line) if ["NOREPLICAS", "UNBLOCKED"].iter().any(|word| line.starts_with(word)) => {
-                late.push(*slot);
+    for few in slots.chunks(FEW) {
+        let replies = link.send(few.iter().map(|slot| Command::SetSlot(*slot, state)).collect()).await?;
+        for (slot, reply) in few.iter().zip(&replies) {
+            match reply {
+                Reply::Error(line) if ["NOREPLICAS", "UNBLOCKED"].iter().any(|word| line.starts_with(word)) => {
+                    late.push(*slot);
+                }
+                Reply::Error(line) => return Err(NodeError::new(link.address().clone(), Trouble::from_refusal(line))),
+                _ => {}
             }
-            Reply::Error(line) => return Err(NodeError::new(link.address().clone(), Trouble::from_refusal(line))),
-            _ => {}
         }
     }
     Ok(late)

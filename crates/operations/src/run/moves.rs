@@ -188,12 +188,13 @@ impl Runner<'_> {
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
         let Some(moves) = &self.moves else { return Err(changed(from, "this run may not move slots")) };
-        let governor = Mutex::new(Governor::new(moves.pace));
         let ends_of = || vec![from.address.clone(), to.address.clone()];
         let probe = match moves.pace.budget {
             Some(_) => Some(Probe::start(Arc::clone(&moves.dialer), ends_of()).await?),
             None => None,
         };
+        let round_trip = probe.as_ref().map(Probe::round_trip).unwrap_or_default();
+        let governor = Mutex::new(Governor::new(moves.pace, round_trip));
         let tell = |sent: Sent| {
             let now = match sent {
                 Sent::Large(key, bytes) => return (self.progress)(Progress::LargeKey { key, bytes }),
