@@ -22,7 +22,7 @@ use topology::{NodeAddr, Reply, ServerInfo, Slot, SlotSet};
 /// Keys that are sent before the next are looked at: they and what is told of them stay below some hundred kilobytes as a rule.
 const PAGE: u64 = 2000;
 /// Keys that are listed or weighed in one write, so that others are served in between.
-const AT_ONCE: usize = 125;
+const AT_ONCE: usize = 250;
 /// Rounds in which no key could be sent before that is an error.
 const ROUNDS: u32 = 3;
 /// A key from this size on is told of before it is sent, bytes.

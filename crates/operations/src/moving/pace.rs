@@ -22,15 +22,20 @@ pub(crate) struct Governor {
     units: f64,
     /// Seconds that the last parcels took, about.
     parcel: f64,
-    /// Seconds that an idle node's answer takes.
-    round_trip: f64,
+    /// Whether a node that is idle takes longer for an answer than others notice: it would stand still between two parcels.
+    is_far: bool,
+    /// Parcels on their way at once.
+    window: usize,
 }
 
 impl Governor {
     /// For nodes whose answers take so long while they are idle.
     pub(crate) const fn new(pace: Pace, round_trip: Duration) -> Self {
-        let units = if pace.budget.is_some() { FIRST } else { MOST };
-        Self { pace, units, parcel: 0.0, round_trip: round_trip.as_secs_f64() }
+        let (units, window, is_far) = match pace.budget {
+            Some(budget) => (FIRST, 2, round_trip.as_nanos() > budget.as_nanos() / 10),
+            None => (MOST, 4, false),
+        };
+        Self { pace, units, parcel: 0.0, is_far, window }
     }
 
     /// What so many keys with so many bytes count for.
@@ -49,13 +54,9 @@ impl Governor {
         if self.pace.pipeline == 0 { 1 } else { self.pace.pipeline }
     }
 
-    /// Parcels on their way at once. A node that is near has enough to do between two of them; one that is far would stand still.
-    pub(crate) fn window(&self) -> usize {
-        match self.pace.budget {
-            Some(budget) if self.round_trip < budget.as_secs_f64() / 10.0 => 1,
-            Some(_) => 2,
-            None => 4,
-        }
+    /// Parcels on their way at once: while one is sent, the next is there already.
+    pub(crate) const fn window(&self) -> usize {
+        self.window
     }
 
     /// The least time between two parcels: a node that finds both at once sends both before it serves anybody else.
@@ -75,9 +76,15 @@ impl Governor {
         let latency = latency.as_secs_f64();
         // Parcels that are over soon are not what others wait for; and whatever they are seen to wait, some wait for a parcel.
         let (is_short, is_long) = (self.parcel < budget / 5.0, self.parcel > budget);
-        if (latency > budget * 0.7 && !is_short) || is_long {
-            self.units *= 0.7;
-        } else if latency < budget * 0.5 && self.parcel < budget / 2.0 {
+        if (latency > budget * 0.8 && !is_short) || is_long {
+            // First it has time for others between two parcels.
+            if self.window > 1 && !self.is_far {
+                self.window = 1;
+            } else {
+                self.units *= 0.7;
+            }
+        } else if latency < budget * 0.4 && self.parcel < budget / 2.0 {
+            self.window = 2;
             self.units *= 1.3;
         }
         self.units = self.units.clamp(LEAST, MOST);
@@ -101,7 +108,7 @@ mod tests {
     fn parcels_shrink_while_others_wait_too_long_and_grow_back_when_they_do_not() {
         let mut governor = governor(Some(3));
         let before = governor.most_units();
-        (0..3).for_each(|_| governor.others_wait(Duration::from_millis(5)));
+        (0..4).for_each(|_| governor.others_wait(Duration::from_millis(5)));
         let slow = governor.most_units();
         assert!(slow < before / 2, "{slow} of {before}");
         (0..10).for_each(|_| governor.others_wait(Duration::from_millis(1)));
@@ -131,7 +138,7 @@ mod tests {
         let mut governor = governor(Some(3));
         (0..50).for_each(|_| governor.sent(Duration::from_millis(8)));
         let before = governor.most_units();
-        governor.others_wait(Duration::ZERO);
+        (0..2).for_each(|_| governor.others_wait(Duration::ZERO));
         assert!(governor.most_units() < before);
     }
 
@@ -142,8 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_far_finds_the_next_parcel_when_one_is_done() {
-        let window = |round_trip| Governor::new(Pace::default(), Duration::from_micros(round_trip)).window();
+    fn a_near_node_gets_time_for_others_between_two_parcels_and_a_far_one_need_not_stand_still() {
+        let window = |round_trip| {
+            let mut governor = Governor::new(Pace::default(), Duration::from_micros(round_trip));
+            (0..50).for_each(|_| governor.sent(PARCEL));
+            governor.others_wait(Duration::from_millis(5));
+            governor.window()
+        };
         assert_eq!([window(100), window(1000)], [1, 2]);
     }
 

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 3;
 
 /// Slots of which a node is told in one write. Each costs it some work, and when a slot is closed the destination tells every other
 /// node in a message of its own: whoever finds many of them serves nobody else meanwhile.
-const FEW: usize = 8;
+const FEW: usize = 12;
 
 /// Slots a few at a time.
 pub(crate) fn few(slots: &SlotSet) -> Vec<SlotSet> {
