@@ -93,6 +93,7 @@ struct Parcel {
     database: u32,
     slot: Slot,
     keys: Vec<Key>,
+    units: u64,
     replace: bool,
 }
 
@@ -292,15 +293,15 @@ impl Transfer<'_> {
             (self.tell)(Sent::Large(first.key.clone(), first.bytes));
         }
         let (slot, replace) = (first.slot, first.replace);
-        let mut units = Governor::units(1, first.bytes);
-        let mut parcel = Parcel { database, slot, keys: vec![first.key], replace };
+        let mut parcel =
+            Parcel { database, slot, keys: vec![first.key], units: Governor::units(1, first.bytes), replace };
         while parcel.keys.len() < most_keys {
             let fits = |next: &Listed| {
-                let with_it = units + Governor::units(1, next.bytes);
+                let with_it = parcel.units + Governor::units(1, next.bytes);
                 (next.slot, next.replace) == (slot, replace) && with_it <= most_units
             };
             let Some(next) = keys.next_if(fits) else { break };
-            units += Governor::units(1, next.bytes);
+            parcel.units += Governor::units(1, next.bytes);
             parcel.keys.push(next.key);
         }
         Some(parcel)
@@ -314,7 +315,7 @@ impl Transfer<'_> {
             host: self.host.clone(),
             port: self.port,
             database: parcel.database,
-            timeout: if self.weigh { self.timeout.of(parcel.units) } else { self.timeout.most },
+            timeout: self.timeout.of(parcel.units),
             replace: parcel.replace,
             copy: false,
             keys: parcel.keys.clone(),

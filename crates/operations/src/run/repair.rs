@@ -115,12 +115,13 @@ impl Runner<'_> {
         }
         let Some(moves) = &self.moves else { return Err(changed(from, "this run may not move keys")) };
         let entry = here.entry(to.id).ok_or_else(|| changed(from, format!("it does not know {}", to.address)))?;
-        let governor = Mutex::new(Governor::new(moves.pace));
         let ends = || vec![from.address.clone(), to.address.clone()];
         let probe = match moves.pace.budget {
             Some(_) => Some(Probe::start(Arc::clone(&moves.dialer), ends()).await?),
             None => None,
         };
+        let round_trip = probe.as_ref().map(Probe::round_trip).unwrap_or_default();
+        let governor = Mutex::new(Governor::new(moves.pace, round_trip));
         let moved = Mutex::new(Moved::default());
         let tell = |sent: Sent| match sent {
             Sent::Large(key, bytes) => (self.progress)(Progress::LargeKey { key, bytes }),
@@ -128,8 +129,8 @@ impl Runner<'_> {
             Sent::Keys(keys) => {
                 let mut now = moved.lock().unwrap_or_else(PoisonError::into_inner);
                 now.keys += keys;
-                now.latency = probe.as_ref().and_then(Probe::latency);
-                if let Some(latency) = now.latency {
+                if let Some(latency) = probe.as_ref().and_then(Probe::latency) {
+                    now.latency = Some(latency);
                     governor.lock().unwrap_or_else(PoisonError::into_inner).others_wait(latency);
                 }
                 (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved: *now });
@@ -145,7 +146,6 @@ impl Runner<'_> {
             replace: moves.replace,
             governor: &governor,
             road: tokio::sync::Mutex::default(),
-            weigh: moves.pace.budget.is_some(),
             tell: &tell,
         };
         let told = self.told(source, &here).await?;
