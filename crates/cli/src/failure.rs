@@ -1,7 +1,7 @@
 //! How a command ends.
 
 use operations::{moving::MoveError, observe::NoEntry, port::NodeError, run::RunError};
-use topology::{NotAnAddress, create::CreateRefusal, repair::RepairRefusal};
+use topology::{NotAnAddress, create::CreateRefusal, membership::MembershipRefusal, repair::RepairRefusal};
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,12 @@ impl From<CreateRefusal> for Failure {
 impl From<RepairRefusal> for Failure {
     fn from(refusal: RepairRefusal) -> Self {
         Self { why: refusal.why().map(str::to_owned), advice: Some(refusal.advice()), ..Self::new(refusal.to_string()) }
+    }
+}
+
+impl From<MembershipRefusal> for Failure {
+    fn from(refusal: MembershipRefusal) -> Self {
+        Self { advice: refusal.advice(), ..Self::new(refusal.to_string()) }
     }
 }
 

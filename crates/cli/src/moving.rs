@@ -85,7 +85,7 @@ async fn run(
         .with_moves(moves)
         .despite_failures(options.persistent)
         .stopped_by(stop.clone());
-    interruptible(runner.run(plan), moves_slots(plan), &stop, show).await
+    interruptible(runner.run(plan), moves_slots(plan) || waits_for_service(plan), &stop, show).await
 }
 
 /// Lets something run until its end, or until Ctrl-C. What can be stopped gently is told to by the first and ends at once by the
@@ -116,6 +116,11 @@ pub(crate) async fn interruptible(
 
 fn interruption(error: RunError) -> Interruption {
     if let RunError::Stopped = error { Interruption::Stopped } else { Interruption::Failed(error) }
+}
+
+/// Whether a plan waits for nodes to serve: what was set for that time is to be set back.
+fn waits_for_service(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| matches!(step.action, Action::AwaitService { .. }))
 }
 
 /// Whether a plan moves slots or keys: only then there is more to stop than a command.

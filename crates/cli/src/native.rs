@@ -1,5 +1,6 @@
 //! The native words: `tribune COMMAND …`.
 
+mod add_node;
 mod apply;
 mod backup;
 mod call;
@@ -7,9 +8,12 @@ mod cancel;
 mod change;
 mod check;
 mod create;
+mod del_node;
 mod doctor;
 mod failover;
 mod fix;
+#[cfg(test)]
+mod fuzz;
 mod import;
 mod import_progress;
 mod info;
@@ -52,6 +56,9 @@ use topology::NodeAddr;
 struct Words {
     #[command(subcommand)]
     command: Command,
+    /// Tell each step as it begins, and more of what was found
+    #[arg(long, global = true, hide_short_help = true)]
+    verbose: bool,
 }
 
 /// One line for each command.
@@ -83,6 +90,10 @@ enum Command {
     Failover(failover::FailoverArgs),
     /// Go on with a change that was interrupted
     Resume(resume::ResumeArgs),
+    /// Let an empty node join
+    AddNode(add_node::AddNodeArgs),
+    /// Let a node without slots leave
+    DelNode(del_node::DelNodeArgs),
     /// Set the node timeout of every node
     SetTimeout(set_timeout::SetTimeoutArgs),
     /// Send a command to every node
@@ -117,11 +128,13 @@ pub(crate) struct Target {
 /// Runs a command in the native words.
 pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
     let wants_json = words.iter().any(|word| word == "--json");
+    let words = spread_weights(words);
     let words: Vec<&str> = std::iter::once("tribune").chain(words.iter().map(String::as_str)).collect();
     let words = match parse(&words) {
         Ok(words) => words,
         Err(error) => return help_or_complaint(&error, printer),
     };
+    printer.verbose = words.verbose;
     let outcome = match words.command {
         Command::Create(arguments) => block_on(create::run(&arguments, printer)),
         Command::Check(arguments) => block_on(check::run(&arguments, printer)),
@@ -136,6 +149,8 @@ pub(crate) fn run(words: &[String], printer: &mut Printer) -> ExitStatus {
         Command::Repurpose(arguments) => block_on(repurpose::run(&arguments, printer)),
         Command::Failover(arguments) => block_on(failover::run(&arguments, printer)),
         Command::Resume(arguments) => block_on(resume::run(&arguments, printer)),
+        Command::AddNode(arguments) => block_on(add_node::run(&arguments, printer)),
+        Command::DelNode(arguments) => block_on(del_node::run(&arguments, printer)),
         Command::SetTimeout(arguments) => block_on(set_timeout::run(&arguments, printer)),
         Command::Call(arguments) => block_on(call::run(&arguments, printer)),
         Command::Cancel(arguments) => block_on(cancel::run(&arguments, printer)),
@@ -195,6 +210,28 @@ impl From<&Failure> for FailureReport {
         let Failure { what, more, why, advice, .. } = failure.clone();
         Self { error: what, more, why, advice }
     }
+}
+
+/// The words with a `--weight` in front of each weight: the later reference tools take several behind one.
+fn spread_weights(words: &[String]) -> Vec<String> {
+    const OPTION: &str = "--weight";
+    let mut spread: Vec<String> = Vec::new();
+    let mut weights = 0;
+    for word in words {
+        let is_weight = word.contains('=') && !word.starts_with('-');
+        if weights > 1 && is_weight {
+            spread.push(OPTION.to_owned());
+        }
+        spread.push(word.clone());
+        weights = if word == OPTION {
+            1
+        } else if weights > 0 && is_weight {
+            2
+        } else {
+            0
+        };
+    }
+    spread
 }
 
 fn help_or_complaint(error: &clap::Error, printer: &mut Printer) -> ExitStatus {

@@ -14,6 +14,8 @@ const QUIET: Duration = Duration::from_millis(300);
 pub(crate) struct Printer {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
+    /// Whether more is to be told than what matters.
+    pub(crate) verbose: bool,
     /// Columns of the terminal, 80 without one.
     pub(crate) width: usize,
     /// Whether standard error is a terminal, so that a line there can be written over.
@@ -31,6 +33,7 @@ impl Printer {
         Self {
             out: Box::new(anstream::AutoStream::auto(io::stdout())),
             err: Box::new(anstream::AutoStream::auto(io::stderr())),
+            verbose: false,
             width: terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)).max(40),
             live: io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
             begin: Instant::now(),

@@ -1,15 +1,20 @@
 //! The words, lines and exit codes of `redis-cli --cluster` and `valkey-cli --cluster`.
 
+mod add_node;
 mod backup;
 mod blocks;
 mod call;
 mod check;
 mod create;
+mod del_node;
 mod fix;
+#[cfg(test)]
+mod fuzz;
 mod grammar;
 mod import;
 mod info;
 mod load;
+mod membership;
 mod misuse;
 mod moving;
 mod options;
@@ -18,6 +23,7 @@ mod reshard;
 mod session;
 mod subcommands;
 mod terminal;
+mod trib;
 mod wording;
 
 use crate::{
@@ -48,17 +54,23 @@ impl From<Failure> for Stop {
 
 /// Whether these words are in the reference tools' grammar.
 pub(crate) fn is_meant(name: &str, words: &[String]) -> bool {
-    Wording::of_program(name).is_some() || words.iter().any(|word| word == "--cluster")
+    Wording::of_program(name).is_some() || trib::is_named(name) || words.iter().any(|word| word == "--cluster")
 }
 
 /// Runs a command in the reference tools' words.
 pub(crate) fn run(name: &str, words: &[String], printer: &mut Printer) -> ExitStatus {
     printer.raw();
-    let wording = Wording::of_program(name);
+    let is_trib = trib::is_named(name);
+    let wording = if is_trib { Some(Wording::Redis) } else { Wording::of_program(name) };
     let mut terminal = Terminal::new(printer, wording.unwrap_or(Wording::Redis));
-    let outcome = match grammar::parse(words) {
+    let request = if is_trib { trib::parse(words) } else { grammar::parse(words) };
+    let outcome = match request {
         Ok(Request::Help) => {
-            terminal.plain(&subcommands::usage());
+            terminal.plain(&subcommands::usage(terminal.wording));
+            Ok(ExitStatus::Done)
+        }
+        Ok(Request::TribHelp) => {
+            terminal.plain(&trib::help());
             Ok(ExitStatus::Done)
         }
         Ok(Request::Version) => {
@@ -83,14 +95,7 @@ fn run_command(
     terminal: &mut Terminal<'_>,
 ) -> Result<ExitStatus, Stop> {
     let (session, subcommand) = prepare(invocation, wording, terminal).map_err(|misuse| misuse.stop(terminal))?;
-    let Some(run) = subcommand.run else {
-        terminal.complain(&format!(
-            "--cluster {0} is not part of this version of tribune. Until it is: redis-cli --cluster {0} …\n",
-            subcommand.name
-        ));
-        return Err(Stop::Said(ExitStatus::NotDone));
-    };
-    block_on(async { Ok(run(&session, terminal).await) })?
+    block_on(async { Ok((subcommand.run)(&session, terminal).await) })?
 }
 
 /// Finds out what is meant. As in the reference, a password on the command line is warned of before the command is looked at.

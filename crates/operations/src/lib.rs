@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod everywhere;
 mod exchange;
+pub mod functions;
 pub mod importing;
 pub mod moving;
 pub mod observe;

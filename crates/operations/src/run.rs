@@ -1,6 +1,7 @@
 //! Running plans: stage by stage, each step's precondition read again just before it acts.
 
 mod import;
+mod joining;
 mod moves;
 mod repair;
 mod roles;
@@ -329,6 +330,8 @@ impl<'a> Runner<'a> {
             Action::Detach { node, from } => self.detach(node, from).await,
             Action::Failover { replica, primary, kind } => self.failover(replica, primary, *kind).await,
             Action::Forget { node, by } => self.forget(node, by).await,
+            Action::CopyFunctions { from, to } => self.copy_functions(from, to).await,
+            Action::Retire { node, copy_of } => self.retire(node, copy_of.as_ref()).await,
             Action::Configure { nodes, setting, value } => self.configure(nodes, setting, value).await,
             Action::MoveSlots { slots, from, to, dialect, .. } => {
                 self.move_slots(slots, from, to, *dialect, stop).await

@@ -181,6 +181,21 @@ pub enum Action {
         /// With whose consent.
         kind: FailoverKind,
     },
+    /// Give a node without functions those of another (`FUNCTION DUMP`, `FUNCTION RESTORE`).
+    CopyFunctions {
+        /// The node that has them.
+        from: NodeRef,
+        /// The node that gets them.
+        to: NodeRef,
+    },
+    /// Make a node that all others have forgotten forget them (`CLUSTER RESET SOFT`): it keeps its id, follows nobody and holds
+    /// no keys.
+    Retire {
+        /// The node.
+        node: NodeRef,
+        /// The primary whose data it has a copy of, which it drops; none for one without keys.
+        copy_of: Option<NodeRef>,
+    },
     /// Give nodes a setting, now and in their files (`CONFIG SET`, `CONFIG REWRITE`).
     Configure {
         /// The nodes.
@@ -330,8 +345,11 @@ impl Action {
             | Self::Reset { node } => vec![node],
             Self::YieldSlots { node, owner, .. } => vec![node, owner],
             Self::Replicate { replica, primary } | Self::Failover { replica, primary, .. } => vec![replica, primary],
-            Self::MoveSlots { from, to, .. } | Self::GatherKeys { from, to, .. } => vec![from, to],
+            Self::MoveSlots { from, to, .. } | Self::GatherKeys { from, to, .. } | Self::CopyFunctions { from, to } => {
+                vec![from, to]
+            }
             Self::Detach { node, from } => vec![node, from],
+            Self::Retire { node, copy_of } => std::iter::once(node).chain(copy_of).collect(),
             Self::Configure { nodes, .. }
             | Self::Meet { nodes }
             | Self::AwaitAgreement { nodes }

@@ -313,12 +313,16 @@ pub(crate) async fn carry_out(
     patience: Patience,
     printer: &mut Printer,
 ) -> Result<(), Failure> {
+    let stages = plan_text::stages(plan);
     let shared = Mutex::new((printer, String::new()));
     let show = |progress: Progress| {
         let Ok(mut shared) = shared.lock() else { return };
         let (printer, step) = &mut *shared;
         match progress {
-            Progress::Stage { stage, of, .. } => *step = format!("step {stage} of {of}"),
+            Progress::Stage { stage, of, .. } => {
+                *step = format!("step {stage} of {of}");
+                tell_step(printer, step, &stages, stage);
+            }
             Progress::Waiting { missing } => printer.progress(&format!("{step}   {missing}")),
             _ => {}
         }
@@ -330,5 +334,13 @@ pub(crate) async fn carry_out(
             Err(Failure::new(format!("stopped: {} steps planned, some done; no key was touched", plan.steps.len()))
                 .status(ExitStatus::Stopped))
         }
+    }
+}
+
+/// Tells which step begins, where more is to be told.
+pub(crate) fn tell_step(printer: &mut Printer, step: &str, stages: &[String], stage: u32) {
+    let what = usize::try_from(stage).ok().and_then(|stage| stages.get(stage.checked_sub(1)?));
+    if let Some(what) = what.filter(|_| printer.verbose) {
+        printer.note(&format!("{step}: {what}\n"));
     }
 }

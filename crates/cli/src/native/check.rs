@@ -1,6 +1,6 @@
 //! `tribune check`: what is wrong with a cluster.
 
-use super::{Target, print_json, units};
+use super::{Target, info, print_json, units};
 use crate::{
     failure::{ExitStatus, Failure},
     printer::{GREEN, Printer, RED, YELLOW},
@@ -10,7 +10,7 @@ use operations::{observe::look, stray::stray_keys};
 use std::fmt::Write as _;
 use topology::{
     findings::{Finding, Severity, keys_outside_their_owner},
-    report::CheckReport,
+    report::{CheckReport, ClusterReport},
 };
 
 /// Find what is wrong with a cluster.
@@ -38,6 +38,9 @@ pub(crate) async fn run(arguments: &CheckArgs, printer: &mut Printer) -> Result<
     if arguments.json {
         print_json(printer, &report)?;
     } else {
+        if printer.verbose {
+            printer.out(&info::text(&ClusterReport::new(&observation.view)));
+        }
         printer.out(&text(&report));
         printer.out(&format!("{}    {}\n", verdict(&report), units::duration(printer.elapsed())));
     }

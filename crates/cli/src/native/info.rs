@@ -36,7 +36,7 @@ pub(crate) async fn run(arguments: &InfoArgs, printer: &mut Printer) -> Result<E
     Ok(if silent.is_empty() { ExitStatus::Done } else { ExitStatus::NotDone })
 }
 
-fn text(report: &ClusterReport) -> String {
+pub(crate) fn text(report: &ClusterReport) -> String {
     let mut text = String::new();
     let width = report.shards.iter().map(|shard| shard.primary.address.to_string().len()).max().unwrap_or_default();
     for shard in &report.shards {

@@ -41,3 +41,32 @@ fn node_named(view: &ClusterView, digits: &str) -> Result<NodeId, Failure> {
         }
     }
 }
+
+/// The primary whose id begins with these digits, however few they are; or the one at this address.
+///
+/// # Errors
+/// When there is none or there are several.
+pub(crate) fn primary_beginning(view: &ClusterView, word: &str) -> Result<NodeId, Failure> {
+    let digits = word.to_ascii_lowercase();
+    if digits.is_empty() || digits.len() >= FEWEST || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+        return match word.parse::<NodeAddr>() {
+            Err(_) if digits.len() < FEWEST => Err(no_primary(word)),
+            _ => node(view, word),
+        };
+    }
+    let primaries = view.shards().into_iter().map(|shard| shard.primary.account.id);
+    let mut meant = primaries.filter(|id| id.to_string().starts_with(&digits));
+    match (meant.next(), meant.next()) {
+        (Some(id), None) => Ok(id),
+        (None, _) => Err(no_primary(word)),
+        (Some(_), Some(_)) => Err(Failure::new(format!("several primaries have an id that begins with {digits}"))
+            .advice("type more digits")
+            .status(ExitStatus::WrongWords)),
+    }
+}
+
+fn no_primary(word: &str) -> Failure {
+    Failure::new(format!("no primary has an id that begins with {word:?}"))
+        .advice("tribune info shows the primaries with their ids")
+        .status(ExitStatus::WrongWords)
+}

@@ -97,6 +97,23 @@ fn stage(steps: &[&Step], names: &Names, look: Look) -> String {
     text
 }
 
+/// What each stage does in one line, in the order of the stages.
+pub(crate) fn stages(plan: &Plan) -> Vec<String> {
+    let names = Names::of(plan);
+    let line = |steps: Vec<&Step>| {
+        let slots: usize = steps
+            .iter()
+            .map(|step| if let Action::MoveSlots { slots, .. } = &step.action { slots.len() } else { 0 })
+            .sum();
+        if slots > 0 {
+            return format!("move {}", units::count(slots, "slot"));
+        }
+        let (verb, items) = deeds(&steps, &names);
+        format!("{verb} {}", items.join("   "))
+    };
+    plan.stages().map(line).collect()
+}
+
 /// What the steps of a stage do, as a verb and to what; moves have lines of their own.
 fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
     let Some(first) = steps.first() else { return ("", Vec::new()) };
@@ -120,6 +137,8 @@ fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
         Action::Forget { node, by } => {
             ("forget", vec![format!("{} on {}", names.of_node(node), units::count(by.len(), "node"))])
         }
+        Action::CopyFunctions { from, to } => ("copy", vec![format!("functions {}", names.pair(from, ">", to))]),
+        Action::Retire { node, .. } => ("reset", vec![format!("{}: the cluster is forgotten", names.of_node(node))]),
         Action::Configure { nodes, setting, value } => {
             ("set", vec![format!("{setting} {value} on {}", units::count(nodes.len(), "node"))])
         }

@@ -1,6 +1,10 @@
 //! How far a run that moves slots has come: a line for each pair of nodes, written over, or lines of JSON.
 
-use super::{plan_text::Names, units};
+use super::{
+    change::tell_step,
+    plan_text::{self, Names},
+    units,
+};
 use crate::{moving::Shown, printer::Printer};
 use operations::run::{Moved, Progress};
 use serde::Serialize;
@@ -27,6 +31,8 @@ pub(crate) struct Board<'a> {
     begin: Instant,
     last: Option<Instant>,
     names: Names,
+    /// What each stage does.
+    stages: Vec<String>,
     /// Which stage is under way, and of how many.
     stage: (u32, u32),
     pairs: Vec<Pair>,
@@ -81,7 +87,16 @@ impl<'a> Board<'a> {
                 }
             }
         }
-        Self { printer, json, begin: Instant::now(), last: None, names, stage: (0, 0), pairs }
+        Self {
+            printer,
+            json,
+            begin: Instant::now(),
+            last: None,
+            names,
+            stages: plan_text::stages(plan),
+            stage: (0, 0),
+            pairs,
+        }
     }
 
     /// How many slots have arrived.
@@ -97,6 +112,7 @@ impl<'a> Board<'a> {
             Shown::Progress(Progress::Stage { stage, of, .. }) => {
                 self.stage = (stage, of);
                 self.last = None;
+                tell_step(self.printer, &format!("step {stage} of {of}"), &self.stages, stage);
                 self.tell();
             }
             Shown::Progress(Progress::Waiting { missing }) if !self.json => {

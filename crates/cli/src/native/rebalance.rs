@@ -4,7 +4,8 @@ use super::{
     Target,
     change::{Change, ChangeArgs, MOVES},
     move_args::MoveArgs,
-    named::node,
+    named::primary_beginning,
+    units,
 };
 use crate::{
     failure::{ExitStatus, Failure},
@@ -20,7 +21,7 @@ pub(crate) struct RebalanceArgs {
     #[command(flatten)]
     target: Target,
     /// The weight of a primary, 1 unless given; 0 takes all its slots. The id may be shortened
-    #[arg(long = "weight", value_name = "ID=WEIGHT", value_parser = weight, num_args = 1..)]
+    #[arg(long = "weight", value_name = "ID=WEIGHT", value_parser = weight)]
     weights: Vec<(String, f64)>,
     /// Give slots to primaries without any, too
     #[arg(long, visible_alias = "use-empty-primaries")]
@@ -49,13 +50,19 @@ pub(crate) async fn run(arguments: &RebalanceArgs, printer: &mut Printer) -> Res
     let observation = Change::look_at_rest(&arguments.target).await?;
     let mut weights = BTreeMap::new();
     for (name, weight) in &arguments.weights {
-        weights.insert(node(&observation.view, name)?, *weight);
+        weights.insert(primary_beginning(&observation.view, name)?, *weight);
     }
     let wanted = Rebalance { weights, use_empty: arguments.use_empty_masters, threshold_percent: arguments.threshold };
     let outcome = rebalance::plan(&observation.view, &wanted).map_err(|refusal| {
         let advice = refusal.advice();
         Failure { advice, ..Failure::new(refusal.to_string()) }
     })?;
+    if printer.verbose {
+        for balance in &outcome.balances {
+            let (slots, share) = (units::count(balance.slots, "slot"), balance.share);
+            printer.note(&format!("{}  weight {}  {slots}  its share {share}\n", balance.node.address, balance.weight));
+        }
+    }
     let RebalanceArgs { target, change, moves, .. } = arguments;
     let mut change = change.clone();
     change.dry_run |= arguments.simulate;

@@ -54,10 +54,13 @@ fn can_plan(command: &Command) -> bool {
 
 /// What was typed without `plan`, as the command with `--dry-run`.
 pub(crate) fn as_dry_run<'a>(typed: &[&'a str]) -> Vec<&'a str> {
-    match typed {
-        [program, _plan, command, rest @ ..] => [&[*program, *command, "--dry-run"], rest].concat(),
-        other => other.to_vec(),
-    }
+    let Some(plan) = typed.iter().position(|word| *word == "plan") else { return typed.to_vec() };
+    let (before, behind) = typed.split_at(plan);
+    let behind = behind.split_first().map_or(behind, |(_, behind)| behind);
+    // Options may stand between the two.
+    let command = behind.iter().position(|word| !word.starts_with('-')).map_or(behind.len(), |at| at + 1);
+    let (command, rest) = behind.split_at(command);
+    [before, command, &["--dry-run"], rest].concat()
 }
 
 /// The commands in their groups, a line for each.

@@ -77,7 +77,7 @@ fn refuse(refusal: &CreateRefusal, terminal: &mut Terminal<'_>) -> Stop {
     Stop::Said(ExitStatus::NotDone)
 }
 
-fn not_empty(address: &NodeAddr, database: u32, terminal: &mut Terminal<'_>) -> Stop {
+pub(super) fn not_empty(address: &NodeAddr, database: u32, terminal: &mut Terminal<'_>) -> Stop {
     let address = address.bare();
     terminal.say(
         Tone::Bad,

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub(crate) enum Request {
     /// To be told how to use the program.
     Help,
+    /// The same of `redis-trib`.
+    TribHelp,
     /// To be told its version.
     Version,
     /// To run a command.
@@ -41,8 +43,13 @@ impl Invocation {
         self.options.get(name).into_iter().flatten().map(String::as_str)
     }
 
+    /// Keeps an option as one that was typed.
+    pub(super) fn give(&mut self, name: &'static str, value: Option<String>) {
+        self.options.entry(name).or_default().extend(value);
+    }
+
     /// Keeps an option with what it takes of the words behind it; returns the others.
-    fn take_option<'a>(&mut self, word: &str, behind: &'a [String]) -> Result<&'a [String], Misuse> {
+    pub(super) fn take_option<'a>(&mut self, word: &str, behind: &'a [String]) -> Result<&'a [String], Misuse> {
         let bad = || Misuse::BadOption(word.to_owned());
         let (name, takes) = options::find(word).ok_or_else(bad)?;
         let values = self.options.entry(name).or_default();

@@ -26,6 +26,8 @@ pub(crate) enum Misuse {
     NotAnEntry,
     /// An argument of `create` that is no `host:port`.
     NotAnAddress(String),
+    /// What `redis-trib` says of wrong words, on standard output.
+    OfTrib(String),
     /// A node timeout below 100 ms, or one that is no number.
     ShortTimeout,
     /// `-X` with a tag that is none of the arguments.
@@ -39,7 +41,10 @@ pub(crate) enum Misuse {
 impl Misuse {
     /// Says what is wrong and ends the command.
     pub(crate) fn stop(&self, terminal: &mut Terminal<'_>) -> Stop {
-        terminal.complain(&self.text());
+        match self {
+            Self::OfTrib(text) => terminal.plain(text),
+            other => terminal.complain(&other.text()),
+        }
         Stop::Said(ExitStatus::NotDone)
     }
 
@@ -65,6 +70,7 @@ impl Misuse {
                     .to_owned()
             }
             Self::NotAnAddress(text) => format!("Invalid address format: {}\n", without_secret(text)),
+            Self::OfTrib(text) => text.clone(),
             Self::ShortTimeout => "Setting a node timeout of less than 100 milliseconds is a bad idea.\n".to_owned(),
             Self::NoSuchTag => "Using -X option but stdin tag not match.\n".to_owned(),
             Self::UnreadableInput => {

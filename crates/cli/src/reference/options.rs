@@ -1,5 +1,7 @@
 //! Every option that one of the reference tools takes.
 
+use super::Wording;
+
 /// What an option takes behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takes {
@@ -29,6 +31,23 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("--cluster-primary-id", "--cluster-master-id"),
     ("--cluster-only-primaries", "--cluster-only-masters"),
 ];
+
+/// All names of all options.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let used = USED.iter().map(|(name, _)| *name);
+    let unused = UNUSED_FLAGS.iter().chain(UNUSED_WITH_VALUE).copied();
+    used.chain(unused).chain(SYNONYMS.iter().map(|(synonym, _)| *synonym))
+}
+
+/// The name of an option in the words of a tool.
+pub(super) fn name_in(wording: Wording, name: &'static str) -> &'static str {
+    let newer = SYNONYMS.iter().find(|(synonym, kept)| *kept == name && synonym.starts_with("--cluster"));
+    match (wording, newer) {
+        (Wording::Valkey, Some((newer, _))) => newer,
+        _ => name,
+    }
+}
 
 /// Pairs of options that the tools do not take together, in the order in which they look.
 pub(super) const EXCLUSIVE: &[(&str, &str)] = &[("-c", "-s"), ("-2", "-3"), ("-x", "-X"), ("-4", "-6")];

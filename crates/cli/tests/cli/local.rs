@@ -179,7 +179,7 @@ fn a_member_can_be_added_and_removed_and_one_with_slots_is_kept() {
     eventually("eight members are well", || place.is_healthy("main") && place.server_pids("main").len() == 8);
     let kept = place.local(&format!("remove {port} --yes"));
     assert_eq!(kept.code, Some(1));
-    assert!(kept.err.contains("owns 5461 slots") && kept.err.contains("cluster failover"), "{kept:#?}");
+    assert!(kept.err.contains("owns 5461 slots") && kept.err.contains("tribune failover"), "{kept:#?}");
     for member in [port + 6, port + 7] {
         place.local(&format!("remove {member} --yes")).succeeded();
         assert!(!place.directory("main").join(format!("members/{member}")).exists());

@@ -1,6 +1,7 @@
 //! The program as people use it, on real servers.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what helps tests fails as they do")]
 
+mod any_words;
 mod backup;
 mod bad_input;
 mod cancel;
@@ -14,9 +15,11 @@ mod letting_in;
 mod local;
 mod local_faults;
 mod local_safety;
+mod members;
 mod moves;
 mod plans;
 mod reading;
+mod redis_trib;
 mod reference;
 mod support;
 mod table;

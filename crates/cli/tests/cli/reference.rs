@@ -289,3 +289,18 @@ fn whoever_stops_a_create_is_told_what_goes_on_and_what_undoes_it() {
     run(program.args(undo.split_whitespace()).arg("--yes").env("TRIBUNE_AUTH", "secret")).succeeded();
     servers.iter().for_each(assert_as_new);
 }
+
+#[test]
+fn help_lists_commands_and_options_as_the_tool_does_under_its_names() {
+    each_engine(|engine| {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join(engine.cli.file_name().unwrap());
+        std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
+        let [theirs, ours] = [&engine.cli, &link].map(|program| run(command(program).args(["--cluster", "help"])));
+        assert_eq!((ours.code, ours.err.as_str()), (Some(0), ""));
+        // The option's name is another than the tool's help tells.
+        let theirs = theirs.out.replace("--cluster-primaries-id", "--cluster-primary-id");
+        let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+        assert_eq!(lines(&theirs), lines(&ours.out));
+    });
+}

@@ -136,7 +136,7 @@ pub enum Command {
     ResetHard(NothingToLose),
     /// `CLUSTER RESET SOFT`: forget the cluster, drop the copy of another node's data, and become a primary without slots that
     /// keeps its id.
-    ResetSoft(OnlyACopy),
+    ResetSoft(Dispensable),
     /// `BGREWRITEAOF`: what is on disk becomes what is in memory.
     RewriteLog,
     /// `BGSAVE`: the same for the snapshot.
@@ -336,6 +336,15 @@ impl OnlyACopy {
         let follows = replica.myself.primary == Some(primary.myself.id) && replica.myself.slots.is_empty();
         (follows && primary.myself.is_primary()).then_some(Self(()))
     }
+}
+
+/// Proof that nothing is lost when a node drops what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dispensable {
+    /// It is a copy.
+    Copy(OnlyACopy),
+    /// There is nothing.
+    Nothing(NothingToLose),
 }
 
 /// Proof that a node owns no slot and that no live replica references it, by the word of a majority of primaries.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     exchange::accepted,
-    port::{Command, Failover, NodeLink, OnlyACopy},
+    port::{Command, Dispensable, Failover, NodeLink, OnlyACopy},
 };
 use futures_util::future::try_join;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ impl Runner<'_> {
         if view.myself.is_replica() {
             let proof = OnlyACopy::by(&view, &primary)
                 .ok_or_else(|| changed(node, format!("it does not follow {} any more", from.address)))?;
-            command(link, Command::ResetSoft(proof)).await?;
+            command(link, Command::ResetSoft(Dispensable::Copy(proof))).await?;
         }
         // Also after a detachment that was interrupted.
         if view.myself.slots.is_empty() {
@@ -110,7 +110,7 @@ async fn copy_functions(from: &dyn NodeLink, to: &dyn NodeLink) -> Result<(), Ru
 
 /// What a server loads when it starts again is not to be the copy that it has just dropped: as a primary it would claim the
 /// slots of these keys.
-async fn forget_on_disk(link: &dyn NodeLink) -> Result<(), RunError> {
+pub(super) async fn forget_on_disk(link: &dyn NodeLink) -> Result<(), RunError> {
     let settings = vec![Command::ConfigGet("appendonly".to_owned()), Command::ConfigGet("save".to_owned())];
     let replies = link.send(settings).await?;
     let value = |at: usize| replies.get(at).and_then(Reply::as_list).and_then(|pair| pair.get(1)?.as_text());

@@ -4,6 +4,7 @@
 mod findings;
 mod golden_plans;
 mod hand;
+mod leaving;
 mod losses;
 mod membership;
 mod model;

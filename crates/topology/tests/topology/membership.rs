@@ -99,7 +99,7 @@ fn a_fresh_server_joins_the_shard_that_has_lost_its_replica() {
     for recorded in recorded::each_engine("failed-over") {
         let view = recorded.view();
         let new = newcomer(recorded.engine);
-        let plan = plan_join(&view, &new, Role::ReplicaWhereFewest).unwrap();
+        let plan = plan_join(&view, &new, Role::ReplicaWhereFewest, None).unwrap();
         let primary = view.shards()[0].primary.node.address.clone();
         assert_eq!(plan.goal, format!("10.0.0.9:7000 joins as a replica of {primary}"), "{}", recorded.name);
         let Action::Meet { nodes } = &plan.steps[0].action else { panic!("{:?}", plan.steps) };
@@ -116,10 +116,10 @@ fn a_server_with_keys_or_of_another_cluster_does_not_join() {
         let engine = if recorded.engine == "valkey-9.1" { "redis-7.0" } else { "valkey-9.1" };
         let other = Recorded::read(engine, "healthy");
         let mut new = NewNode { address: elsewhere.clone(), zone: None, view: other.said(7001).view() };
-        let refusal = plan_join(&recorded.view(), &new, Role::Primary);
+        let refusal = plan_join(&recorded.view(), &new, Role::Primary, None);
         assert_eq!(refusal, Err(MembershipRefusal::HoldsKeys { address: elsewhere.clone(), keys: 14 }));
         new.view.server.databases.clear();
-        let refusal = plan_join(&recorded.view(), &new, Role::Primary);
+        let refusal = plan_join(&recorded.view(), &new, Role::Primary, None);
         assert_eq!(refusal, Err(MembershipRefusal::InAnotherCluster { address: elsewhere }), "{}", recorded.name);
     }
 }
@@ -129,7 +129,7 @@ fn a_replica_needs_a_primary_that_answers() {
     for recorded in recorded::each_engine("killed") {
         let view = recorded.view();
         let role = Role::ReplicaOf(id_on(&view, 7001));
-        let refusal = plan_join(&view, &newcomer(recorded.engine), role).unwrap_err();
+        let refusal = plan_join(&view, &newcomer(recorded.engine), role, None).unwrap_err();
         assert!(matches!(refusal, MembershipRefusal::NoSuchPrimary { .. }), "{refusal}");
     }
 }

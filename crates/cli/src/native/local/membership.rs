@@ -4,6 +4,7 @@ use super::{Name, address, connector, look_through, program};
 use crate::{
     failure::{ExitStatus, Failure},
     native::{
+        add_node::missing_functions,
         change::carry_out,
         plan_text::{self, Look},
         units,
@@ -18,7 +19,7 @@ use std::time::Duration;
 use topology::{
     ClusterView, NodeId, ObservedNode,
     create::NewNode,
-    membership::{MembershipRefusal, Role, plan_join, plan_leave},
+    membership::{Role, plan_join, plan_leave},
     plan::Plan,
 };
 
@@ -90,9 +91,15 @@ async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -
     let answers = wait_until_ready(cluster, &[port], &connector()?, ready).await?;
     let Some((address, answer)) = answers.into_iter().next() else { return Ok(()) };
     let id = answer.view.myself.id;
+    let observation = look_through_others(cluster, port).await?;
+    let (functions_of, note) = match role {
+        Role::Primary => missing_functions(&observation, &address, answer.link.as_ref()).await?,
+        _ => (None, None),
+    };
+    let Observation { view, mut links, .. } = observation;
     let new = NewNode { address, zone: None, view: answer.view };
-    let Observation { view, mut links, .. } = look_through_others(cluster, port).await?;
-    let plan = plan_join(&view, &new, role)?;
+    let mut plan = plan_join(&view, &new, role, functions_of)?;
+    plan.reasons.extend(note);
     links.insert(id, answer.link);
     printer.out(&plan_text::text(&plan, Look::on(printer, None)));
     carry_out(&plan, links, PATIENCE, printer).await?;
@@ -215,22 +222,4 @@ fn node_at(view: &ClusterView, port: u16) -> Option<&ObservedNode> {
 async fn look_through_others(cluster: &Cluster, port: u16) -> Result<Observation, Failure> {
     let others: Vec<u16> = cluster.ports()?.into_iter().filter(|other| *other != port).collect();
     look_through(&others).await
-}
-
-impl From<MembershipRefusal> for Failure {
-    fn from(refusal: MembershipRefusal) -> Self {
-        let advice = match &refusal {
-            MembershipRefusal::OwnsSlots { successor: Some(successor), .. } => Some(format!(
-                "let its replica take over, then repeat: redis-cli -h {} -p {} cluster failover      (or valkey-cli)",
-                successor.host, successor.port
-            )),
-            MembershipRefusal::OwnsSlots { .. } => {
-                Some("move its slots away first: redis-cli --cluster reshard (or valkey-cli)".to_owned())
-            }
-            MembershipRefusal::HasReplica { replica, .. } => Some(format!("remove its replica {replica} first")),
-            MembershipRefusal::NoMajority { .. } => Some("wait until the other primaries answer".to_owned()),
-            _ => None,
-        };
-        Self { advice, ..Self::new(refusal.to_string()) }
-    }
 }

@@ -134,7 +134,8 @@ proptest! {
         }
         for id in every_id(&view) {
             let _ = membership::plan_leave(&view, id);
-            let _ = nodes.first().map(|new| membership::plan_join(&view, new, Role::ReplicaOf(id)));
+            let _ = membership::plan_delete(&view, id);
+            let _ = nodes.first().map(|new| membership::plan_join(&view, new, Role::ReplicaOf(id), None));
         }
     }
 }
