@@ -183,10 +183,11 @@ impl<'a> Board<'a> {
         for (at, pair) in shown.iter().enumerate() {
             let report =
                 Self::report(std::iter::once(*pair), pair.begin.map_or(Duration::ZERO, |begin| begin.elapsed()));
-            let tail = if at == 0 { latency_and_rest(&whole) } else { String::new() };
+            // What only the first line has takes its room from the bars of all.
+            let tail = latency_and_rest(&whole);
             let head = if at == 0 { head.clone() } else { " ".repeat(head.len()) };
-            text.push_str(&line(&head, &pair.name, &report, &tail, width));
-            text.push('\n');
+            let line = line(&head, &pair.name, &report, &tail, width);
+            let _ = writeln!(text, "{}", if at == 0 { &line } else { line.strip_suffix(&tail).unwrap_or(&line) });
         }
         if hidden > 0 || !done.is_empty() {
             let what =
@@ -240,14 +241,18 @@ fn latency_and_rest(report: &Report) -> String {
     format!("{}{}", latency.unwrap_or_default(), left.unwrap_or_default())
 }
 
-/// The line of one pair; where it is narrow the bar is shorter, and then left out.
+/// The line of one pair; where it is narrow the number of keys is left out, the bar is shorter, and then left out, too.
 fn line(head: &str, name: &str, report: &Report, tail: &str, width: usize) -> String {
     let share = |of: usize| (report.slots_moved * of / report.slots.max(1)).min(of);
     let mut numbers = format!("{:>3} %", share(100));
+    let narrow = width < 100;
     if report.keys_moved > 0 {
-        let keys = units::many(report.keys_moved, "key");
         let speed = units::short(report.keys_per_second);
-        let _ = write!(numbers, "  {keys:>10}  {speed:>5}/s");
+        let _ = if narrow {
+            write!(numbers, "  {speed:>5} keys/s")
+        } else {
+            write!(numbers, "  {:>10}  {speed:>5}/s", units::many(report.keys_moved, "key"))
+        };
     }
     let around = head.len() + name.len() + numbers.chars().count() + tail.chars().count() + 5;
     let bar = match width.saturating_sub(around) {
@@ -296,6 +301,13 @@ mod tests {
             let line = line("moving 2 of 4  ", "7000 > 7001", &report(), &tail, width);
             assert!(line.chars().count() < width, "{width}: {line}");
         }
+    }
+
+    #[test]
+    fn an_ordinary_terminal_has_room_for_what_is_left() {
+        let slow = Report { latency_ms: Some(13.4), seconds_left: Some(143.0), ..report() };
+        let line = line("moving 4 of 8  ", "21840 > 21843", &slow, &latency_and_rest(&slow), 80);
+        assert!(line.ends_with("p99 13.4 ms  143 s left") && line.chars().count() < 80, "{line}");
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn headline(view: &ClusterView, load: &Load) -> String {
 fn nodes(load: &Load) -> Vec<String> {
     let addresses = load.nodes.iter().map(|node| node.address.bare().len()).max().unwrap_or_default().max(4);
     let head = format!(
-        "  # {:addresses$} role    {:>8} {:>8} {:>7} {:>8} {:>8} {:>8}",
+        "  # {:addresses$} role    {:>8} {:>7} {:>7} {:>7} {:>7} {:>7}",
         "node", "op/s", "memory", "clients", "in/s", "out/s", "lag"
     );
     std::iter::once(head).chain(load.nodes.iter().map(|node| line(node, addresses))).collect()
@@ -90,7 +90,7 @@ fn line(node: &NodeLoad, addresses: usize) -> String {
         (true, Some(lag)) => amount(lag),
     };
     format!(
-        "{head} {:>8} {:>8} {:>7} {:>8} {:>8} {lag:>8}",
+        "{head} {:>8} {:>7} {:>7} {:>7} {:>7} {lag:>7}",
         number(node.operations_per_second, units::grouped),
         number(node.memory_bytes, units::bytes),
         number(node.clients, units::grouped),
@@ -191,9 +191,9 @@ mod tests {
         let expected = "\
 21 400 op/s   333 k keys   137 MB   1 node silent
 
-  # node           role        op/s   memory clients     in/s    out/s      lag
-  0 127.0.0.1:7000 primary   21 400   137 MB     104   1.2 MB    950 B
-    127.0.0.1:7003 replica   21 400   137 MB     104   1.2 MB    950 B      0 B
+  # node           role        op/s  memory clients    in/s   out/s     lag
+  0 127.0.0.1:7000 primary   21 400  137 MB     104  1.2 MB   950 B
+    127.0.0.1:7003 replica   21 400  137 MB     104  1.2 MB   950 B     0 B
   1 127.0.0.1:7001 primary  ! has not answered for 3.1 s
 
 process 4711: 100 slots to 127.0.0.1:7001
