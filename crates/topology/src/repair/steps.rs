@@ -28,8 +28,11 @@ pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
     if draft.stage > 0 && !(keys.is_empty() && late.is_empty()) {
         draft.stage([(agreement(), "keys go to an owner that all know".to_owned())]);
     }
-    draft.stage(keys);
-    draft.stage(late);
+    for keys in [keys, late] {
+        let (up, down): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(action, _)| goes_up(action));
+        draft.stage(up);
+        draft.stage(down);
+    }
     if draft.stage > 0 {
         draft.stage([(agreement(), "clients may ask any node".to_owned())]);
     }
@@ -49,6 +52,15 @@ pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
         expected_after: expected(view, repairs),
         placement: None,
         cost: Cost::default(),
+    }
+}
+
+/// Whether keys go from a node to one with a higher id. A server that sends keys answers nobody until they have arrived: were
+/// keys sent in a circle, all would wait for each other. Those that go up cannot make one, nor can those that go down.
+fn goes_up(action: &Action) -> bool {
+    match action {
+        Action::MoveSlots { from, to, .. } | Action::GatherKeys { from, to, .. } => from.id < to.id,
+        _ => true,
     }
 }
 

@@ -181,6 +181,20 @@ fn a_node_that_believes_in_another_owner_is_told_with_a_higher_epoch() {
 }
 
 #[test]
+fn keys_never_go_in_a_circle_at_the_same_time() {
+    let mut view = six();
+    open(&mut view, "5", 0, 1, (true, true));
+    open(&mut view, "6000", 1, 2, (true, true));
+    open(&mut view, "12000", 2, 0, (true, true));
+    let plan = plan(&view, &repairs(&view, &[]));
+    let moves = |stage: u32| {
+        let steps = plan.steps.iter().filter(move |step| step.stage == stage);
+        steps.filter(|step| matches!(step.action, Action::MoveSlots { .. })).count()
+    };
+    assert_eq!([1, 2].map(moves), [2, 1]);
+}
+
+#[test]
 fn stray_keys_go_to_the_owner() {
     assert_eq!(steps(&six(), &[(0, 5, 3), (1, 5, 9)]), ["gather 9 of 5 1 > 0"]);
 }
