@@ -97,7 +97,11 @@ fn count(shape: Shape) -> usize {
 }
 
 fn configured(setting: &Setting, builder: Builder) -> Builder {
-    builder.config("cluster-node-timeout", &setting.node_timeout.to_string()).config("repl-diskless-sync-delay", "5")
+    builder
+        .config("cluster-node-timeout", &setting.node_timeout.to_string())
+        .config("repl-diskless-sync-delay", "5")
+        // A primary that was drained stays one, so that slots can go back to it.
+        .config("cluster-allow-replica-migration", "no")
 }
 
 /// Makes a cluster of these servers without any tool: what is measured comes later.

@@ -3,7 +3,7 @@
 use super::{Progress, RunError, Runner, steps::command};
 use crate::{
     observe::ask,
-    port::{Command, NodeLink, OwnsNothing},
+    port::{Command, NodeLink, OwnsNothing, Trouble},
 };
 use futures_util::future::try_join_all;
 use std::{
@@ -89,8 +89,14 @@ impl Runner<'_> {
         let begin = Instant::now();
         let mut pause = LOOK;
         loop {
-            let look = self.look(nodes).await?;
-            let Some(missing) = missing(&look) else { return Ok(()) };
+            let missing = match self.look(nodes).await {
+                // A replica that gets a whole copy answers when it has loaded it.
+                Err(RunError::Node(error)) if error.trouble == Trouble::Loading => error.to_string(),
+                look => match missing(&look?) {
+                    Some(missing) => missing,
+                    None => return Ok(()),
+                },
+            };
             if begin.elapsed() >= self.patience.service {
                 return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
             }
@@ -113,7 +119,16 @@ impl Runner<'_> {
         let mut introduced: Option<Instant> = None;
         loop {
             let asked = Instant::now();
-            let look = self.look(nodes).await?;
+            let look = match self.look(nodes).await {
+                Err(RunError::Node(error))
+                    if error.trouble == Trouble::Loading && begin.elapsed() < self.patience.agreement =>
+                {
+                    (self.progress)(Progress::Waiting { missing: error.to_string() });
+                    sleep(MOST_PAUSE).await;
+                    continue;
+                }
+                look => look?,
+            };
             // Looking at many nodes costs them time: no more than half of it goes there.
             let pause = asked.elapsed().clamp(LOOK, MOST_PAUSE);
             let lacking = lacking(&look, &satisfied);

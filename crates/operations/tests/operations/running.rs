@@ -15,6 +15,15 @@ fn node(port: u16) -> NodeRef {
 }
 
 async fn run(stage: &Stage, actions: Vec<Action>) -> Result<(), RunError> {
+    run_telling(stage, actions, SHORT, &|_| {}).await
+}
+
+async fn run_telling(
+    stage: &Stage,
+    actions: Vec<Action>,
+    patience: Patience,
+    tell: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<(), RunError> {
     let step = |(stage, action)| Step { stage, action, reason: String::new() };
     let plan = Plan {
         format: FORMAT,
@@ -28,7 +37,7 @@ async fn run(stage: &Stage, actions: Vec<Action>) -> Result<(), RunError> {
     };
     let ports: Vec<u16> = stage.servers.lock().unwrap().keys().copied().collect();
     let links = ports.into_iter().map(|port| (id(port), stage.link(port))).collect();
-    Runner::new(links, SHORT, &|_| {}).run(&plan).await
+    Runner::new(links, patience, tell).run(&plan).await
 }
 
 /// One server alone, as new.
@@ -161,4 +170,28 @@ async fn a_run_tells_what_it_does_stage_by_stage() {
         matches!(told[..], [Progress::Stage { stage: 1, of: 1, .. }, Progress::StageDone { stage: 1 }]),
         "{told:?}"
     );
+}
+
+#[tokio::test]
+async fn a_replica_that_loads_its_copy_is_waited_for() {
+    let patience = Patience { agreement: Duration::from_secs(20), service: Duration::from_secs(20) };
+    let wait = |nodes| [Action::AwaitReplicas { nodes: vec![node(7001)] }, Action::AwaitAgreement { nodes }];
+    for action in wait(vec![node(7000), node(7001)]) {
+        let stage = Stage::default();
+        let primary = id(7000).to_string();
+        let of = |own, other| format!("{}{}", line(7000, own, "-", "0-99"), line(7001, other, &primary, ""));
+        stage.put(7000, of("myself,master", "slave"));
+        stage.put(7001, of("master", "myself,slave"));
+        stage.change(7001, |server| server.info = "loading:1\r\n".to_owned());
+        let waited = Mutex::new(Vec::new());
+        let tell = |progress| {
+            if let Progress::Waiting { missing } = progress {
+                waited.lock().unwrap().push(missing);
+                stage.change(7001, |server| server.info = "loading:0\r\nmaster_link_status:up\r\n".to_owned());
+            }
+        };
+        run_telling(&stage, vec![action], patience, &tell).await.unwrap();
+        let waited = waited.into_inner().unwrap();
+        assert!(waited.len() == 1 && waited[0].contains("127.0.0.1:7001 is still loading"), "{waited:?}");
+    }
 }
