@@ -139,7 +139,7 @@ fn set_timeout_shows_its_plan_asks_and_names_who_kept_another_value() {
     let entry = servers[0].address();
     let asked = tribune(&format!("set-timeout {entry} 2500"));
     assert_eq!(asked.code, Some(1), "{asked:#?}");
-    assert!(asked.out.contains("set cluster-node-timeout to 2500 on 3 nodes"), "{asked:#?}");
+    assert!(asked.out.contains("cluster-node-timeout 2500 on 3 nodes"), "{asked:#?}");
     assert_eq!(setting(&servers[0]), "2000", "nobody has said yes");
     tribune(&format!("set-timeout {entry} 99 --yes")).refused(2, &["99"]);
     tribune(&format!("set-timeout {entry} 2500 --yes")).succeeded();
