@@ -2,6 +2,7 @@
 
 mod import;
 mod joining;
+mod marks;
 mod moves;
 mod repair;
 mod roles;
@@ -264,6 +265,9 @@ impl<'a> Runner<'a> {
                 break;
             }
             (self.progress)(Progress::StageDone { stage });
+        }
+        if plan.steps.iter().any(|step| matches!(step.action, Action::MoveSlots { .. })) {
+            self.clear_marks().await;
         }
         // Those that were stopped tell less than the one for which they were.
         failures.sort_by_key(|error| matches!(error, RunError::Stopped));

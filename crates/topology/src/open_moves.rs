@@ -92,7 +92,8 @@ fn only_move(view: &ClusterView, slot: Slot, moves: &Moves<'_>) -> Result<(NodeR
     let silent = |id| format!("{way}, but {} does not answer", view.name(id));
     let (source, owner) = answering(view, from).ok_or_else(|| unclear(silent(from)))?;
     let (destination, taker) = answering(view, to).ok_or_else(|| unclear(silent(to)))?;
-    if !owner.myself.slots.contains(slot) {
+    let has_arrived = taker.myself.slots.contains(slot) && owner.myself.migrating.contains_key(&slot);
+    if !owner.myself.slots.contains(slot) && !has_arrived {
         return Err(unclear(format!("{way}, but {} does not own it", source.address)));
     }
     if !taker.myself.is_primary() || from == to {

@@ -32,7 +32,10 @@ pub fn remaining(plan: &Plan, view: &ClusterView) -> Option<Plan> {
             for slot in slots.iter() {
                 moving.entry(slot).or_insert(from.id);
             }
-            *slots = slots.iter().filter(|slot| owners.get(slot) == Some(&from.id)).collect();
+            // What has arrived, but is still open on its old owner, is closed there.
+            let source = view.node(from.id).and_then(|node| node.view());
+            let open = |slot: &Slot| source.is_some_and(|said| said.myself.migrating.contains_key(slot));
+            *slots = slots.iter().filter(|slot| owners.get(slot) == Some(&from.id) || open(slot)).collect();
         }
     }
     let between = plan.expected_after.iter().all(|shard| {

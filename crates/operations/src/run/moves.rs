@@ -2,6 +2,7 @@
 
 use super::{Moved, Progress, RunError, Runner, steps::changed, together::not_serving};
 use crate::{
+    exchange::accepted,
     moving::{
         keys::{Owner, Sent, Timeout, Transfer},
         migrate::Shift,
@@ -11,7 +12,7 @@ use crate::{
         slots::Told,
     },
     observe::ask,
-    port::{Command, NodeLink},
+    port::{Command, NodeLink, SlotState},
 };
 use futures_util::future::{join_all, try_join};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,6 +54,35 @@ impl Ends<'_> {
 impl Runner<'_> {
     /// Moves slots; those that have arrived already are left alone.
     pub(super) async fn move_slots(
+        &self,
+        slots: &SlotSet,
+        from: &NodeRef,
+        to: &NodeRef,
+        dialect: Dialect,
+        stop: &CancellationToken,
+    ) -> Result<(), RunError> {
+        let outcome = self.move_until_arrived(slots, from, to, dialect, stop).await;
+        if outcome.is_ok() {
+            self.close_arrived(from, to).await?;
+        }
+        outcome
+    }
+
+    /// Takes the marks from slots that the destination owns already: whoever moved them was killed before the source heard of it by a command,
+    /// and gossip leaves its mark.
+    async fn close_arrived(&self, from: &NodeRef, to: &NodeRef) -> Result<(), RunError> {
+        let (Ok((source, here)), (_, there)) = (self.fresh(from).await, self.fresh(to).await?) else { return Ok(()) };
+        let marked = here.myself.migrating.iter().filter(|(_, other)| **other == to.id).map(|(slot, _)| *slot);
+        let arrived = marked.collect::<SlotSet>().intersection(&there.myself.slots);
+        if arrived.is_empty() || !here.myself.is_primary() {
+            return Ok(());
+        }
+        let close = arrived.iter().map(|slot| Command::SetSlot(slot, SlotState::Stable)).collect();
+        accepted(source, close).await?;
+        Ok(())
+    }
+
+    async fn move_until_arrived(
         &self,
         slots: &SlotSet,
         from: &NodeRef,

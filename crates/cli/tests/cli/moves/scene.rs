@@ -165,7 +165,11 @@ impl Scene {
     pub(crate) fn open(&self) -> Vec<String> {
         let of = |server: &Server| {
             let told = myself(server);
-            told.split(' ').filter(|word| word.starts_with('[')).map(str::to_owned).collect::<Vec<_>>()
+            let (node, open) = (
+                told.split(' ').take(4).collect::<Vec<_>>().join(" "),
+                told.split(' ').filter(|word| word.starts_with('[')),
+            );
+            open.map(|slot| format!("{slot} on {node}")).collect::<Vec<_>>()
         };
         self.servers.iter().filter(|server| server.is_running()).flat_map(of).collect()
     }
