@@ -1,7 +1,7 @@
 //! The planner that repairs slots: open ones, uncovered ones, those that several nodes claim, and keys in wrong places.
 //!
 //! It takes three steps, so that each can be looked at: [`doubtful`] says of which slots the primaries have to be asked for
-//! their keys, [`decide`] says of each slot who is to own it and why, and [`plan`] makes one plan of some or all decisions.
+//! their keys, [`decide()`] says of each slot who is to own it and why, and [`plan`] makes one plan of some or all decisions.
 
 mod cover;
 mod decide;
