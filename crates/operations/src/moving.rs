@@ -4,6 +4,7 @@ pub(crate) mod both;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod pace;
+mod parcels;
 pub(crate) mod probe;
 pub(crate) mod servers;
 pub(crate) mod slots;

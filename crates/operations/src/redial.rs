@@ -23,6 +23,14 @@ impl Redialled {
         Self { address: link.address().clone(), ip: link.ip(), dialer, current: Mutex::new(Some(link)) }
     }
 
+    /// Dials it for the first time.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses the credentials.
+    pub(crate) async fn dial(address: &NodeAddr, dialer: &Arc<dyn Dialer>) -> Result<Self, NodeError> {
+        Ok(Self::new(dialer.dial(address).await?, Arc::clone(dialer)))
+    }
+
     async fn current(&self) -> Result<Arc<dyn NodeLink>, NodeError> {
         let mut current = self.current.lock().await;
         if let Some(link) = &*current {

@@ -1,4 +1,4 @@
-//! Sending the keys of open slots from one node to another, until none is left.
+//! Emptying open slots: their keys go from one node to another until none is left.
 
 use super::{
     MoveError,
@@ -7,30 +7,34 @@ use super::{
 };
 use crate::{
     exchange::{accepted, accepted_in, in_database, number},
-    port::{Command, Key, Migration, NodeError, NodeLink, Superseded, Trouble},
+    port::{Command, Key, NodeError, NodeLink, Superseded, Trouble},
     run::RunError,
 };
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::join;
 use std::{
-    collections::BTreeSet,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    collections::{BTreeSet, VecDeque},
+    sync::Mutex,
 };
-use tokio::time::sleep_until;
 use topology::{NodeAddr, Reply, ServerInfo, Slot, SlotSet};
 
-/// Keys that are sent before the next are looked at: they and what is told of them stay below some hundred kilobytes as a rule.
+/// Keys that are looked at before the first of them is sent: they and what is told of them stay below some hundred kilobytes as
+/// a rule.
 const PAGE: u64 = 2000;
-/// Keys that are listed or weighed in one write, so that others are served in between.
-const AT_ONCE: usize = 250;
+/// Keys that are listed in one write, so that others are served in between.
+const LISTED: u64 = 1000;
+/// Keys that are weighed in one write: no more than a node manages between two parcels, while it waits for the next.
+const WEIGHED: usize = 64;
 /// Rounds in which no key could be sent before that is an error.
 const ROUNDS: u32 = 3;
 /// A key from this size on is told of before it is sent, bytes.
-const LARGE: u64 = 1 << 20;
+pub(super) const LARGE: u64 = 1 << 20;
 
 /// The way from one node to another for keys.
 pub(crate) struct Transfer<'a> {
     pub(crate) source: &'a dyn NodeLink,
+    /// The source again, to look at the next keys over while the last are sent: a node serves one link after the other, so that
+    /// neither waits for the other's whole queue.
+    pub(crate) lister: &'a dyn NodeLink,
     pub(crate) destination: &'a dyn NodeLink,
     /// Where the source finds the destination.
     pub(crate) host: String,
@@ -42,8 +46,6 @@ pub(crate) struct Transfer<'a> {
     /// Whether the owner's value replaces another one that may be newer.
     pub(crate) replace: bool,
     pub(crate) governor: &'a Mutex<Governor>,
-    /// Whoever sends has it: several batches do not send at the same time.
-    pub(crate) road: tokio::sync::Mutex<()>,
     pub(crate) tell: &'a (dyn Fn(Sent) + Send + Sync),
 }
 
@@ -69,7 +71,7 @@ pub(crate) struct Timeout {
 
 impl Timeout {
     /// What so much may take: the receiver is silent until it has taken in all of it, at 20 MB a second or more.
-    fn of(self, units: u64) -> u32 {
+    pub(super) fn of(self, units: u64) -> u32 {
         const UNITS: u64 = 20_000;
         let takes = u32::try_from(units / UNITS).unwrap_or(u32::MAX);
         self.least.saturating_add(takes).min(self.most)
@@ -87,88 +89,139 @@ pub(crate) enum Sent {
     Large(Key, u64),
 }
 
-/// Keys of one slot that are sent together.
-#[derive(Debug)]
-struct Parcel {
-    database: u32,
-    slot: Slot,
-    keys: Vec<Key>,
-    units: u64,
-    replace: bool,
-}
-
 /// A key that is about to be sent.
-struct Listed {
-    slot: Slot,
-    key: Key,
-    bytes: u64,
-    replace: bool,
+pub(super) struct Listed {
+    pub(super) slot: Slot,
+    pub(super) key: Key,
+    pub(super) bytes: u64,
+    pub(super) replace: bool,
 }
 
-/// What became of a parcel.
-enum Outcome {
-    /// It has arrived.
+/// Keys that have been looked at.
+struct Page {
+    database: u32,
+    /// Those that are to be sent.
+    ready: Vec<Listed>,
+    /// Those that are to stay where they are.
+    different: Vec<(Slot, Key)>,
+    /// How many were dropped, because the destination owns them and holds the same or a newer value.
+    dropped: u64,
+}
+
+/// How many keys each slot of a page holds.
+type Counts = Vec<(Slot, u64)>;
+
+/// The keys of some slots: the first that can be sent, and where the others are.
+pub(crate) struct Ahead {
+    first: Option<Page>,
+    others: VecDeque<(u32, Counts)>,
+}
+
+/// What is known of keys that may be on both nodes.
+#[derive(Default)]
+struct Doubts {
+    /// Slots of which the destination holds keys.
+    shared: SlotSet,
+    /// Slots of which a `MIGRATE` of this run has broken.
+    halfway: SlotSet,
+    /// Keys that stay where they are.
+    kept: BTreeSet<(u32, Slot, Key)>,
+}
+
+/// What became of keys that were sent together.
+pub(super) enum Outcome {
+    /// They have arrived.
     Done,
-    /// Some of its keys are at the destination already.
+    /// Some of them are at the destination already.
     Busy,
-    /// It may have arrived or not: the nodes lost each other meanwhile.
+    /// They may have arrived or not: the nodes lost each other meanwhile.
     Unsure(String),
 }
 
 impl Transfer<'_> {
     /// Sends all keys of these slots. `shared` are those slots of which the destination holds keys already: what is on both is
-    /// compared first.
+    /// compared first. `ahead` is what was seen of these slots before.
     ///
     /// Gives the keys that were not sent, because both hold different values and the one that would go may be newer.
-    pub(crate) async fn empty(&self, slots: &SlotSet, shared: &SlotSet) -> Result<Vec<(Slot, Key)>, RunError> {
-        let mut shared = shared.clone();
-        let mut halfway = SlotSet::new();
-        let mut kept: BTreeSet<(u32, Slot, Key)> = BTreeSet::new();
+    pub(crate) async fn empty(
+        &self,
+        slots: &SlotSet,
+        shared: &SlotSet,
+        ahead: Option<Ahead>,
+    ) -> Result<Vec<(Slot, Key)>, RunError> {
+        let mut doubts = Doubts { shared: shared.clone(), ..Doubts::default() };
+        let mut ahead = ahead;
         let mut idle = 0;
-        let mut last = String::new();
         loop {
+            let Ahead { first, mut others } = match ahead.take() {
+                Some(ahead) => ahead,
+                None => self.look(slots, &doubts).await?,
+            };
+            let mut page = first;
             let (mut sent, mut unsure) = (0, SlotSet::new());
-            last.clear();
-            for (database, counts) in self.count(slots).await? {
-                for page in groups(&counts, PAGE) {
-                    let listed = self.list(database, &page).await?;
-                    let fresh =
-                        listed.into_iter().filter(|(slot, key)| !kept.contains(&(database, *slot, key.clone())));
-                    let (ready, different, dropped) =
-                        self.compare(database, fresh.collect(), &shared, &halfway).await?;
-                    sent += dropped;
-                    kept.extend(different.into_iter().map(|(slot, key)| (database, slot, key)));
-                    let weighed = self.weighed(database, ready).await?;
-                    for (slot, outcome, keys) in self.send(database, weighed).await? {
-                        match outcome {
-                            Outcome::Done => sent += keys,
-                            Outcome::Busy => unsure.insert(slot),
-                            Outcome::Unsure(line) => {
-                                // The owner's own value may have changed since.
-                                let of_source = self.owner == Owner::Source;
-                                if of_source { &mut halfway } else { &mut unsure }.insert(slot);
-                                last = line;
-                            }
+            let mut trouble = None;
+            while let Some(Page { database, ready, different, dropped }) = page {
+                doubts.kept.extend(different.into_iter().map(|(slot, key)| (database, slot, key)));
+                sent += dropped;
+                let next = self.prepare_next(&mut others, &doubts);
+                let (outcomes, next) = join(self.send(database, ready), next).await;
+                page = next?;
+                for (slot, outcome, keys) in outcomes? {
+                    match outcome {
+                        Outcome::Done => sent += keys,
+                        Outcome::Busy => unsure.insert(slot),
+                        Outcome::Unsure(line) => {
+                            // The owner's own value may have changed since.
+                            let of_source = self.owner == Owner::Source;
+                            if of_source { &mut doubts.halfway } else { &mut unsure }.insert(slot);
+                            trouble = Some(line);
                         }
                     }
                 }
             }
-            if sent == 0 && unsure.is_empty() && last.is_empty() {
-                return Ok(kept.into_iter().map(|(_, slot, key)| (slot, key)).collect());
+            if sent == 0 && unsure.is_empty() && trouble.is_none() {
+                return Ok(doubts.kept.into_iter().map(|(_, slot, key)| (slot, key)).collect());
             }
-            shared = shared.union(&unsure);
+            doubts.shared = doubts.shared.union(&unsure);
             idle = if sent == 0 { idle + 1 } else { 0 };
             if idle == ROUNDS {
-                return Err(self.refusal(&last).into());
+                return Err(self.refusal(&trouble.unwrap_or_default()).into());
             }
         }
     }
 
+    /// Looks at the first keys of slots of which only the source holds any, before they are open.
+    pub(crate) async fn look_ahead(&self, slots: &SlotSet) -> Result<Ahead, NodeError> {
+        self.look(slots, &Doubts::default()).await
+    }
+
+    async fn look(&self, slots: &SlotSet, doubts: &Doubts) -> Result<Ahead, NodeError> {
+        let pages =
+            |(database, counts): (u32, Counts)| groups(&counts, PAGE).into_iter().map(move |page| (database, page));
+        let mut others = self.count(slots).await?.into_iter().flat_map(pages).collect();
+        let first = self.prepare_next(&mut others, doubts).await?;
+        Ok(Ahead { first, others })
+    }
+
+    /// Lists the keys of the next page, sorts out which are to be sent, and weighs these.
+    async fn prepare_next(
+        &self,
+        pages: &mut VecDeque<(u32, Counts)>,
+        doubts: &Doubts,
+    ) -> Result<Option<Page>, NodeError> {
+        let Some((database, counts)) = pages.pop_front() else { return Ok(None) };
+        let mut listed = self.list(database, &counts).await?;
+        listed.retain(|(slot, key)| doubts.kept.is_empty() || !doubts.kept.contains(&(database, *slot, key.clone())));
+        let (ready, different, dropped) = self.compare(database, listed, doubts).await?;
+        let ready = self.weighed(database, ready).await?;
+        Ok(Some(Page { database, ready, different, dropped }))
+    }
+
     /// How many keys each database holds of these slots; databases and slots without keys are left out.
-    async fn count(&self, slots: &SlotSet) -> Result<Vec<(u32, Vec<(Slot, u64)>)>, NodeError> {
+    async fn count(&self, slots: &SlotSet) -> Result<Vec<(u32, Counts)>, NodeError> {
         let mut all = Vec::new();
-        for database in databases(self.source).await? {
-            all.push((database, counts(self.source, database, slots).await?));
+        for database in databases(self.lister).await? {
+            all.push((database, counts(self.lister, database, slots).await?));
         }
         all.retain(|(_, counts)| !counts.is_empty());
         Ok(all)
@@ -177,9 +230,9 @@ impl Transfer<'_> {
     async fn list(&self, database: u32, page: &[(Slot, u64)]) -> Result<Vec<(Slot, Key)>, NodeError> {
         let most = |keys: u64| u32::try_from(keys.min(PAGE)).unwrap_or(u32::MAX);
         let mut keys = Vec::new();
-        for part in groups(page, AT_ONCE as u64) {
+        for part in groups(page, LISTED) {
             let commands = part.iter().map(|(slot, keys)| Command::KeysInSlot(*slot, most(*keys)));
-            let replies = accepted_in(self.source, database, commands.collect()).await?;
+            let replies = accepted_in(self.lister, database, commands.collect()).await?;
             for ((slot, _), reply) in part.iter().zip(replies) {
                 let Reply::List(names) = reply else { continue };
                 keys.extend(names.into_iter().filter_map(|name| match name {
@@ -192,21 +245,19 @@ impl Transfer<'_> {
     }
 
     /// Which of these keys are to be sent, each with whether it replaces another, which are to stay where they are, and how many
-    /// were dropped because the destination owns them and holds the same or a newer value. Of those in slots that `shared` names,
-    /// both values are looked at; `halfway` are slots of which a `MIGRATE` of this run has broken.
+    /// were dropped.
     async fn compare(
         &self,
         database: u32,
         keys: Vec<(Slot, Key)>,
-        shared: &SlotSet,
-        halfway: &SlotSet,
+        doubts: &Doubts,
     ) -> Result<(Vec<Listed>, Vec<(Slot, Key)>, u64), NodeError> {
         let listed = |slot, key, replace| Listed { slot, key, bytes: 0, replace };
-        let (doubtful, clear): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(slot, _)| shared.contains(*slot));
+        let (doubtful, clear): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(slot, _)| doubts.shared.contains(*slot));
         let mut ready: Vec<Listed> = clear
             .into_iter()
             // What a broken MIGRATE has left there was copied from here, and is not used as long as the key is here.
-            .map(|(slot, key)| listed(slot, key, halfway.contains(slot)))
+            .map(|(slot, key)| listed(slot, key, doubts.halfway.contains(slot)))
             .collect();
         let (mut different, mut superseded) = (Vec::new(), Vec::new());
         let (owner, other, trust) = match self.owner {
@@ -235,9 +286,9 @@ impl Transfer<'_> {
 
     /// Tells how heavy these keys are, so that no parcel is too heavy.
     async fn weighed(&self, database: u32, mut keys: Vec<Listed>) -> Result<Vec<Listed>, NodeError> {
-        for part in keys.chunks_mut(AT_ONCE) {
+        for part in keys.chunks_mut(WEIGHED) {
             let commands = part.iter().map(|listed| Command::MemoryUsage(listed.key.clone())).collect();
-            let replies = in_database(self.source, database, commands).await?;
+            let replies = in_database(self.lister, database, commands).await?;
             for (listed, reply) in part.iter_mut().zip(&replies) {
                 listed.bytes = number(reply);
             }
@@ -247,91 +298,7 @@ impl Transfer<'_> {
         Ok(keys)
     }
 
-    /// Sends these keys in parcels, as large and as many at once as the pace allows.
-    async fn send(&self, database: u32, keys: Vec<Listed>) -> Result<Vec<(Slot, Outcome, u64)>, RunError> {
-        let _road = self.road.lock().await;
-        let mut outcomes = Vec::new();
-        let mut under_way = FuturesUnordered::new();
-        let mut keys = keys.into_iter().peekable();
-        let (mut last_start, mut last_arrival) = (None, Instant::now());
-        loop {
-            let (window, apart) = {
-                let governor = self.governor();
-                (governor.window(), governor.apart())
-            };
-            while under_way.len() < window {
-                let Some(parcel) = self.next_parcel(database, &mut keys) else { break };
-                let start = last_start.map_or_else(Instant::now, |last: Instant| (last + apart).max(Instant::now()));
-                last_start = Some(start);
-                under_way.push(self.deliver(parcel, start));
-            }
-            let Some(delivered) = under_way.next().await else { return Ok(outcomes) };
-            let (parcel, start, outcome) = delivered?;
-            let arrival = Instant::now();
-            self.governor().sent(arrival.saturating_duration_since(start.max(last_arrival)));
-            last_arrival = arrival;
-            let keys = parcel.keys.len() as u64;
-            if matches!(outcome, Outcome::Done) {
-                (self.tell)(Sent::Keys(keys));
-            }
-            outcomes.push((parcel.slot, outcome, keys));
-        }
-    }
-
-    /// The next keys that may go together: of one slot, and not too heavy. A large key goes alone.
-    fn next_parcel(
-        &self,
-        database: u32,
-        keys: &mut std::iter::Peekable<impl Iterator<Item = Listed>>,
-    ) -> Option<Parcel> {
-        let (most_units, most_keys) = {
-            let governor = self.governor();
-            (governor.most_units(), governor.most_keys() as usize)
-        };
-        let first = keys.next()?;
-        if first.bytes >= LARGE {
-            (self.tell)(Sent::Large(first.key.clone(), first.bytes));
-        }
-        let (slot, replace) = (first.slot, first.replace);
-        let mut parcel =
-            Parcel { database, slot, keys: vec![first.key], units: Governor::units(1, first.bytes), replace };
-        while parcel.keys.len() < most_keys {
-            let fits = |next: &Listed| {
-                let with_it = parcel.units + Governor::units(1, next.bytes);
-                (next.slot, next.replace) == (slot, replace) && with_it <= most_units
-            };
-            let Some(next) = keys.next_if(fits) else { break };
-            parcel.units += Governor::units(1, next.bytes);
-            parcel.keys.push(next.key);
-        }
-        Some(parcel)
-    }
-
-    async fn deliver(&self, parcel: Parcel, start: Instant) -> Result<(Parcel, Instant, Outcome), RunError> {
-        if start > Instant::now() {
-            sleep_until(start.into()).await;
-        }
-        let migration = Migration {
-            host: self.host.clone(),
-            port: self.port,
-            database: parcel.database,
-            timeout: self.timeout.of(parcel.units),
-            replace: parcel.replace,
-            copy: false,
-            keys: parcel.keys.clone(),
-        };
-        let commands = vec![Command::Migrate(Box::new(migration))];
-        let reply = in_database(self.source, parcel.database, commands).await?.pop();
-        let outcome = match reply {
-            Some(Reply::Error(line)) if line.contains("BUSYKEY") => Outcome::Busy,
-            Some(Reply::Error(line)) if passing(&line) => Outcome::Unsure(line),
-            Some(Reply::Error(line)) => return Err(self.refusal(&line).into()),
-            _ => Outcome::Done,
-        };
-        Ok((parcel, start, outcome))
-    }
-
-    fn refusal(&self, line: &str) -> MoveError {
+    pub(super) fn refusal(&self, line: &str) -> MoveError {
         let Self { source, destination, .. } = self;
         MoveError::NotSent {
             from: source.address().clone(),
@@ -339,15 +306,6 @@ impl Transfer<'_> {
             line: line.trim_start_matches("ERR Target instance replied with error: ").to_owned(),
         }
     }
-
-    fn governor(&self) -> MutexGuard<'_, Governor> {
-        self.governor.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether a refusal of `MIGRATE` may go away when it is tried again.
-fn passing(line: &str) -> bool {
-    ["IOERR", "LOADING", "CLUSTERDOWN", "TRYAGAIN"].iter().any(|word| line.contains(word))
 }
 
 /// The databases of a node that hold keys.

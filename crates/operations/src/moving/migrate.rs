@@ -4,7 +4,7 @@ use super::{
     MoveError,
     both::{self, Trust, Verdict},
     keys::{Sent, Transfer, counts, databases},
-    slots::{Told, few, tell},
+    slots::{Told, tell_other},
     too_large::refuse_too_large,
 };
 use crate::{
@@ -13,19 +13,14 @@ use crate::{
     port::{Command, Key, NodeError, NodeLink, SlotState},
     run::RunError,
 };
-use futures_util::{
-    future::join_all,
-    stream::{FuturesUnordered, StreamExt},
-};
+use futures_util::future::{OptionFuture, join, join_all};
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 use topology::{Reply, Slot, SlotSet, plan::NodeRef};
 
-/// Slots that are open at the same time. Each `SETSLOT` of a write costs little more than the first, which makes the node write
-/// its configuration file.
-const SLOTS: usize = 64;
-/// Batches at once: while the keys of one are sent, the next is opened and its keys are listed, and the last is closed.
-const AT_ONCE: usize = 3;
+/// Slots that are open at the same time. Each `SETSLOT` of a write costs less than the first, which makes the node write its
+/// configuration file; but others wait for all of them.
+const SLOTS: usize = 24;
 /// Keys in slots that are open at the same time, as far as several slots are: the fewer, the sooner a stop takes effect.
 const KEYS: u64 = 20_000;
 /// Keys of a slot that both nodes hold, of which more are not looked at before the move.
@@ -54,27 +49,68 @@ impl Shift<'_> {
         let weights = self.weights(slots).await?;
         // What is open comes first, and is finished even when this is to stop.
         let unopened = batches(&slots.difference(open), &weights);
-        let mut batches = batches(open, &weights).into_iter().chain(unopened).peekable();
-        let mut under_way = FuturesUnordered::new();
-        let mut failure = None;
+        let batches = batches(open, &weights).into_iter().chain(unopened);
         let mut closed = SlotSet::new();
-        loop {
-            let stopped = self.stop.is_cancelled();
-            while under_way.len() < AT_ONCE && failure.is_none() {
-                let next = batches.next_if(|batch| !stopped || !batch.intersection(open).is_empty());
-                let Some(batch) = next else { break };
-                let shared = shared.intersection(&batch);
-                under_way.push(async move { self.shift(&batch, &shared).await });
-            }
-            match under_way.next().await {
-                Some(Ok(slots)) => closed = closed.union(&slots),
-                Some(Err(error)) => failure = failure.or(Some(error)),
-                None => break,
-            }
-        }
+        let outcome = self.shift(batches, open, &shared, &mut closed).await;
         self.tell_others(&closed).await;
-        let stopped = batches.next().map(|_| RunError::Stopped);
-        failure.or(stopped).map_or(Ok(()), Err)
+        outcome
+    }
+
+    /// Moves one batch after the other. While the keys of one are sent, those of the next are looked at.
+    async fn shift(
+        &self,
+        batches: impl Iterator<Item = SlotSet>,
+        open: &SlotSet,
+        shared: &SlotSet,
+        closed: &mut SlotSet,
+    ) -> Result<(), RunError> {
+        let goes_on = |batch: &SlotSet| !self.stop.is_cancelled() || !batch.intersection(open).is_empty();
+        let mut batches = batches.peekable();
+        let (mut emptied, mut ahead) = (SlotSet::new(), None);
+        loop {
+            let batch = batches.next_if(goes_on).unwrap_or_default();
+            self.turn(&emptied, &batch).await?;
+            *closed = closed.union(&emptied);
+            if batch.is_empty() {
+                return batches.next().map_or(Ok(()), |_| Err(RunError::Stopped));
+            }
+            // What the destination holds of a slot shows only when it is open.
+            let following = batches.peek().filter(|next| goes_on(next) && next.intersection(shared).is_empty());
+            let look_ahead = OptionFuture::from(following.map(|next| self.transfer.look_ahead(next)));
+            let doubtful = shared.intersection(&batch);
+            let empty = self.transfer.empty(&batch, &doubtful, ahead.take());
+            let (kept, next) = join(empty, look_ahead).await;
+            let kept = kept?;
+            emptied = batch.difference(&kept.iter().map(|(slot, _)| *slot).collect());
+            if !kept.is_empty() {
+                self.turn(&emptied, &SlotSet::new()).await?;
+                *closed = closed.union(&emptied);
+                return Err(self.different(kept.into_iter().map(|(_, key)| key).collect()).into());
+            }
+            // If it has failed the same shows again in its turn.
+            ahead = next.and_then(Result::ok);
+        }
+    }
+
+    /// Gives slots without keys their owner and opens the next ones: each node is told of both together.
+    ///
+    /// The destination comes first. Nobody sends clients there before it knows that a slot is its own, or that it is to take its
+    /// keys; and a slot has an owner whoever fails in between.
+    async fn turn(&self, emptied: &SlotSet, next: &SlotSet) -> Result<(), RunError> {
+        let words = |state| {
+            let closing = emptied.iter().map(|slot| (slot, SlotState::Node(self.to.id)));
+            closing.chain(next.iter().map(move |slot| (slot, state))).collect()
+        };
+        self.destination.tell(words(SlotState::Importing(self.from.id))).await?;
+        match self.source.tell(words(SlotState::Migrating(self.to.id))).await {
+            // One that has lost its last slot may have become a replica of the destination meanwhile.
+            Err(RunError::Node(_)) if next.is_empty() && self.has_let_go(emptied).await => {}
+            told => told?,
+        }
+        if !emptied.is_empty() {
+            (self.transfer.tell)(Sent::Closed(emptied.clone()));
+        }
+        Ok(())
     }
 
     /// How many keys the source holds of each slot, in all databases; slots without keys are left out.
@@ -105,10 +141,10 @@ impl Shift<'_> {
             return Ok(());
         }
         // Otherwise it does not answer for these keys; clients are not sent there before the owner says so.
-        self.destination.tell(slots, SlotState::Importing(self.from.id)).await?;
+        self.destination.tell_all(slots, SlotState::Importing(self.from.id)).await?;
         let looked_at = self.look_at_stray(slots).await;
         // The batches open them one after the other: whoever stops in between is to leave none open.
-        self.destination.tell(slots, SlotState::Stable).await?;
+        self.destination.tell_all(slots, SlotState::Stable).await?;
         looked_at
     }
 
@@ -148,47 +184,17 @@ impl Shift<'_> {
         make(self.from.address.clone(), self.to.address.clone(), keys)
     }
 
-    /// Opens these slots, moves their keys, and closes them.
-    async fn shift(&self, slots: &SlotSet, shared: &SlotSet) -> Result<SlotSet, RunError> {
-        // The destination first: otherwise clients could be sent to a node that turns them away.
-        self.destination.tell(slots, SlotState::Importing(self.from.id)).await?;
-        self.source.tell(slots, SlotState::Migrating(self.to.id)).await?;
-        let kept = self.transfer.empty(slots, shared).await?;
-        let unfinished: SlotSet = kept.iter().map(|(slot, _)| *slot).collect();
-        self.close(&slots.difference(&unfinished)).await?;
-        if kept.is_empty() {
-            return Ok(slots.clone());
-        }
-        Err(self.different(kept.into_iter().map(|(_, key)| key).collect()).into())
-    }
-
-    /// Gives slots without keys their owner: the destination itself first, so that nobody sends clients there before it knows,
-    /// and the slots have an owner whoever fails in between.
-    async fn close(&self, slots: &SlotSet) -> Result<(), RunError> {
-        let owner = SlotState::Node(self.to.id);
-        for part in few(slots) {
-            self.destination.tell(&part, owner).await?;
-            match self.source.tell(&part, owner).await {
-                // One that has lost its last slot may have become a replica of the destination meanwhile.
-                Err(RunError::Node(_)) if self.has_let_go(&part).await => {}
-                other => other?,
-            }
-            (self.transfer.tell)(Sent::Closed(part));
-        }
-        Ok(())
-    }
-
     /// Tells the other primaries, as far as the destination's word has not reached them. One that does not answer will learn it
     /// by gossip.
     async fn tell_others(&self, slots: &SlotSet) {
         join_all(self.others.iter().map(|link| self.tell_other(*link, slots))).await;
     }
 
-    async fn tell_other(&self, link: &dyn NodeLink, slots: &SlotSet) -> Result<Vec<Slot>, NodeError> {
+    async fn tell_other(&self, link: &dyn NodeLink, slots: &SlotSet) -> Result<(), NodeError> {
         let view = ask(link).await?;
         let known = view.entry(self.to.id).map(|entry| entry.slots.clone()).unwrap_or_default();
         let unknown: Vec<Slot> = slots.difference(&known).iter().collect();
-        tell(link, &unknown, SlotState::Node(self.to.id)).await
+        tell_other(link, &unknown, self.to.id).await
     }
 
     /// Whether the source says itself that these slots are not its own.
@@ -231,7 +237,7 @@ mod tests {
         let batches = batches(&slots, &weights);
         assert_eq!(batches.iter().fold(SlotSet::new(), |all, batch| all.union(batch)), slots);
         let told: Vec<String> = batches.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["0-39", "40-49", "50", "51-90", "91-99 200"]);
-        assert_eq!(super::batches(&slots, &BTreeMap::new()).len(), 2);
+        assert_eq!(told, ["0-23", "24-47", "48-49", "50", "51-74", "75-98", "99 200"]);
+        assert_eq!(super::batches(&slots, &BTreeMap::new()).len(), 5);
     }
 }

@@ -5,37 +5,47 @@ use std::time::Duration;
 
 /// What a key costs beside its bytes, in bytes that cost as much.
 const KEY: u64 = 256;
-/// The first parcels: less than a millisecond's work, as a rule.
-const FIRST: f64 = 30_000.0;
+/// What parcels are taken for before there was any: so many units, seconds. Slower than most.
+const FIRST: (f64, f64) = (25_000.0, 1.25e-3);
 /// No parcel costs more than this, however fast it may go: replies and memory stay small.
 const MOST: f64 = 4e6;
 /// No parcel is smaller, however slow it goes.
-const LEAST: f64 = 2_000.0;
+const LEAST: f64 = 8_000.0;
+/// How much one parcel weighs in the average.
+const WEIGHT: f64 = 0.05;
+/// The part of the budget that a parcel may take: others wait for it, for what the node does between two, and for their own
+/// answer.
+const SHARES: std::ops::RangeInclusive<f64> = 0.25..=0.5;
 
 /// Decides how large a parcel is and how many are on their way at once.
 ///
-/// A node that sends a parcel serves nobody else meanwhile. So parcels shrink and grow with what others are seen to wait.
+/// A node that sends a parcel serves nobody else meanwhile. So parcels shrink and grow with what they take, and with what
+/// others are seen to wait.
 #[derive(Clone, Debug)]
 pub(crate) struct Governor {
     pace: Pace,
-    /// What a parcel may cost.
+    /// What an answer takes while the node is idle.
+    round_trip: Duration,
+    /// Units of the last parcels, and the seconds that they took, on average.
     units: f64,
-    /// Seconds that the last parcels took, about.
-    parcel: f64,
-    /// Whether a node that is idle takes longer for an answer than others notice: it would stand still between two parcels.
-    is_far: bool,
+    took: f64,
+    /// The part of the budget that a parcel may take now.
+    share: f64,
     /// Parcels on their way at once.
     window: usize,
 }
 
 impl Governor {
     /// For nodes whose answers take so long while they are idle.
-    pub(crate) const fn new(pace: Pace, round_trip: Duration) -> Self {
-        let (units, window, is_far) = match pace.budget {
-            Some(budget) => (FIRST, 2, round_trip.as_nanos() > budget.as_nanos() / 10),
-            None => (MOST, 4, false),
+    pub(crate) fn new(pace: Pace, round_trip: Duration) -> Self {
+        let window = match pace.budget {
+            // It would stand still for longer than others notice between two parcels.
+            Some(budget) if round_trip > budget / 10 => 2,
+            // Between two parcels it has time for others.
+            Some(_) => 1,
+            None => 4,
         };
-        Self { pace, units, parcel: 0.0, is_far, window }
+        Self { pace, round_trip, units: FIRST.0, took: FIRST.1, share: 0.4, window }
     }
 
     /// What so many keys with so many bytes count for.
@@ -45,8 +55,9 @@ impl Governor {
 
     /// Units in one parcel at most.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "always in a small positive range")]
-    pub(crate) const fn most_units(&self) -> u64 {
-        self.units as u64
+    pub(crate) fn most_units(&self) -> u64 {
+        let units = self.pace.budget.map_or(MOST, |budget| budget.as_secs_f64() * self.share * self.units / self.took);
+        units.clamp(LEAST, MOST) as u64
     }
 
     /// Keys in one parcel at most.
@@ -59,35 +70,28 @@ impl Governor {
         self.window
     }
 
-    /// The least time between two parcels: a node that finds both at once sends both before it serves anybody else.
-    pub(crate) fn apart(&self) -> Duration {
-        let apart = if self.pace.budget.is_some() { self.parcel / 2.0 } else { 0.0 };
-        Duration::from_secs_f64(apart)
-    }
-
-    /// Learns how long a parcel took.
-    pub(crate) fn sent(&mut self, took: Duration) {
-        self.parcel += (took.as_secs_f64() - self.parcel) * 0.1;
+    /// Learns how long a parcel of so many units took.
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    pub(crate) fn sent(&mut self, units: u64, took: Duration) {
+        let units = units as f64;
+        // A single large key goes faster than many small ones, and tells nothing of these.
+        if units > 0.0 && units <= MOST {
+            self.units += (units - self.units) * WEIGHT;
+            self.took += (took.saturating_sub(self.round_trip).as_secs_f64() - self.took) * WEIGHT;
+        }
     }
 
     /// Learns from what others waited lately beyond what they wait without the move, 99 times of 100.
     pub(crate) fn others_wait(&mut self, latency: Duration) {
-        let Some(budget) = self.pace.budget.map(|budget| budget.as_secs_f64()) else { return };
-        let latency = latency.as_secs_f64();
-        // Parcels that are over soon are not what others wait for; and whatever they are seen to wait, some wait for a parcel.
-        let (is_short, is_long) = (self.parcel < budget / 5.0, self.parcel > budget);
-        if (latency > budget * 0.8 && !is_short) || is_long {
-            // First it has time for others between two parcels.
-            if self.window > 1 && !self.is_far {
-                self.window = 1;
-            } else {
-                self.units *= 0.7;
-            }
-        } else if latency < budget * 0.4 && self.parcel < budget / 2.0 {
-            self.window = 2;
-            self.units *= 1.3;
+        let Some(budget) = self.pace.budget else { return };
+        // Parcels that are over soon are not what others wait for.
+        let is_ours = self.took > latency.as_secs_f64() / 4.0;
+        if latency > budget.mul_f64(0.8) && is_ours {
+            self.share *= 0.8;
+        } else if latency < budget.mul_f64(0.5) {
+            self.share *= 1.15;
         }
-        self.units = self.units.clamp(LEAST, MOST);
+        self.share = self.share.clamp(*SHARES.start(), *SHARES.end());
     }
 }
 
@@ -95,13 +99,26 @@ impl Governor {
 mod tests {
     use super::*;
 
-    const PARCEL: Duration = Duration::from_millis(1);
+    const UNIT: Duration = Duration::from_nanos(100);
 
     fn governor(budget: Option<u64>) -> Governor {
-        let mut governor =
-            Governor::new(Pace { budget: budget.map(Duration::from_millis), ..Pace::default() }, Duration::ZERO);
-        (0..50).for_each(|_| governor.sent(PARCEL));
+        let pace = Pace { budget: budget.map(Duration::from_millis), ..Pace::default() };
+        let mut governor = Governor::new(pace, Duration::ZERO);
+        (0..200).for_each(|_| governor.sent(20_000, UNIT * 20_000));
         governor
+    }
+
+    /// What the next parcel takes, microseconds.
+    fn parcel(governor: &Governor) -> u64 {
+        governor.most_units() / 10
+    }
+
+    #[test]
+    fn a_parcel_takes_a_part_of_the_budget_however_fast_the_nodes_are() {
+        let mut governor = governor(Some(3));
+        assert!((1000..1500).contains(&parcel(&governor)), "{governor:?}");
+        (0..200).for_each(|_| governor.sent(10_000, UNIT * 1000));
+        assert!((10_000..15_000).contains(&parcel(&governor)), "ten times as much: {governor:?}");
     }
 
     #[test]
@@ -110,52 +127,41 @@ mod tests {
         let before = governor.most_units();
         (0..4).for_each(|_| governor.others_wait(Duration::from_millis(5)));
         let slow = governor.most_units();
-        assert!(slow < before / 2, "{slow} of {before}");
+        assert!(slow * 4 < before * 3, "{slow} of {before}");
         (0..10).for_each(|_| governor.others_wait(Duration::from_millis(1)));
         assert!(governor.most_units() > before);
     }
 
     #[test]
-    fn parcels_stay_within_bounds_however_long_others_wait_or_do_not() {
+    fn what_others_wait_for_anyhow_does_not_stop_the_move() {
         let mut governor = governor(Some(3));
+        let before = governor.most_units();
         (0..100).for_each(|_| governor.others_wait(Duration::from_millis(500)));
-        assert_eq!(governor.most_units(), 2_000);
+        assert_eq!(governor.most_units(), before);
         (0..100).for_each(|_| governor.others_wait(Duration::ZERO));
-        assert_eq!(governor.most_units(), 4_000_000);
+        assert!((1400..=1500).contains(&parcel(&governor)), "{governor:?}");
     }
 
     #[test]
-    fn parcels_that_are_short_do_not_shrink_when_others_wait_for_something_else() {
+    fn a_large_key_does_not_tell_how_long_small_ones_take() {
         let mut governor = governor(Some(3));
-        (0..50).for_each(|_| governor.sent(Duration::from_micros(200)));
         let before = governor.most_units();
-        governor.others_wait(Duration::from_millis(500));
+        governor.sent(30_000_000, Duration::from_millis(300));
         assert_eq!(governor.most_units(), before);
     }
 
     #[test]
-    fn parcels_that_take_longer_than_the_budget_shrink_whatever_is_measured() {
+    fn parcels_stay_within_bounds() {
         let mut governor = governor(Some(3));
-        (0..50).for_each(|_| governor.sent(Duration::from_millis(8)));
-        let before = governor.most_units();
-        (0..2).for_each(|_| governor.others_wait(Duration::ZERO));
-        assert!(governor.most_units() < before);
-    }
-
-    #[test]
-    fn two_parcels_are_not_sent_at_once() {
-        assert!(governor(Some(3)).apart() > PARCEL / 3);
-        assert_eq!(governor(None).apart(), Duration::ZERO);
+        (0..200).for_each(|_| governor.sent(10_000, Duration::from_secs(5)));
+        assert_eq!(governor.most_units(), 8_000);
+        (0..1000).for_each(|_| governor.sent(10_000, Duration::ZERO));
+        assert_eq!(governor.most_units(), 4_000_000);
     }
 
     #[test]
     fn a_near_node_gets_time_for_others_between_two_parcels_and_a_far_one_need_not_stand_still() {
-        let window = |round_trip| {
-            let mut governor = Governor::new(Pace::default(), Duration::from_micros(round_trip));
-            (0..50).for_each(|_| governor.sent(PARCEL));
-            governor.others_wait(Duration::from_millis(5));
-            governor.window()
-        };
+        let window = |round_trip| Governor::new(Pace::default(), Duration::from_micros(round_trip)).window();
         assert_eq!([window(100), window(1000)], [1, 2]);
     }
 

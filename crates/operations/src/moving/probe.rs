@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use topology::NodeAddr;
 
 /// Time between two questions to a node.
-const PERIOD: Duration = Duration::from_millis(2);
+const PERIOD: Duration = Duration::from_millis(5);
 /// How many answers make a figure: of a hundred, one may be late.
 const WINDOW: usize = 100;
 

@@ -9,24 +9,22 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use topology::{Engine, NodeView, Reply, Slot, SlotSet};
+use topology::{Engine, NodeId, NodeView, Reply, Slot, SlotSet};
 
 /// How long replicas may lag before it is an error.
 const LAG: Duration = Duration::from_secs(30);
 /// Links over which a node is told when each `SETSLOT` waits for its replicas.
 const LINKS: usize = 32;
 /// Slots in one write then: if replicas do not follow, the server answers after 2 s for each.
-const AT_ONCE: usize = 3;
+const FEW: usize = 3;
+/// Slots in one write otherwise: the server writes its configuration file once for all of them.
+const MANY: usize = 64;
+/// Messages to other nodes that follow from one write at most: a node that gets a slot tells every other node of it in a
+/// message of its own, and serves nobody else meanwhile.
+const MESSAGES: usize = 1000;
 
-/// Slots of which a node is told in one write. Each costs it some work, and when a slot is closed the destination tells every other
-/// node in a message of its own: whoever finds many of them serves nobody else meanwhile.
-const FEW: usize = 12;
-
-/// Slots a few at a time.
-pub(crate) fn few(slots: &SlotSet) -> Vec<SlotSet> {
-    let slots: Vec<Slot> = slots.iter().collect();
-    slots.chunks(FEW).map(|few| few.iter().copied().collect()).collect()
-}
+/// What becomes of a slot.
+pub(crate) type Word = (Slot, SlotState);
 
 /// One end of a move, which is told what becomes of slots.
 ///
@@ -35,6 +33,8 @@ pub(crate) fn few(slots: &SlotSet) -> Vec<SlotSet> {
 pub(crate) struct Told<'a> {
     link: &'a dyn NodeLink,
     more: Vec<Arc<dyn NodeLink>>,
+    /// Slots in one write.
+    at_once: usize,
 }
 
 impl<'a> Told<'a> {
@@ -42,17 +42,23 @@ impl<'a> Told<'a> {
     pub(crate) async fn over(link: &'a dyn NodeLink, view: &NodeView, dialer: &dyn Dialer) -> Result<Self, NodeError> {
         let waits = view.server.engine == Engine::Valkey && view.server.connected_replicas > 0;
         let dial = (0..if waits { LINKS } else { 0 }).map(|_| dialer.dial(link.address()));
-        Ok(Self { link, more: try_join_all(dial).await? })
+        let at_once = if waits { FEW } else { few(view.peers.len()) };
+        Ok(Self { link, more: try_join_all(dial).await?, at_once })
     }
 
-    /// Tells the node what becomes of these slots. Those that it refuses because its replicas lag are told again until these
-    /// follow.
-    pub(crate) async fn tell(&self, slots: &SlotSet, state: SlotState) -> Result<(), RunError> {
+    /// Tells the node what becomes of these slots.
+    pub(crate) async fn tell_all(&self, slots: &SlotSet, state: SlotState) -> Result<(), RunError> {
+        self.tell(slots.iter().map(|slot| (slot, state)).collect()).await
+    }
+
+    /// Tells the node what becomes of slots. What it refuses because its replicas lag is told again until these follow.
+    pub(crate) async fn tell(&self, words: Vec<Word>) -> Result<(), RunError> {
         let begin = Instant::now();
-        let mut left: Vec<Slot> = slots.iter().collect();
+        let mut left = words;
         while !left.is_empty() {
             let mut late = Vec::new();
-            for told in join_all(self.shares(&left).map(|(link, share)| self.tell_share(link, share, state))).await {
+            let shares = self.shares(&left).map(|(link, share)| tell_in_parts(link, share, self.at_once));
+            for told in join_all(shares).await {
                 late.extend(told?);
             }
             if !late.is_empty() && begin.elapsed() >= LAG {
@@ -64,32 +70,34 @@ impl<'a> Told<'a> {
         Ok(())
     }
 
-    async fn tell_share(&self, link: &dyn NodeLink, share: &[Slot], state: SlotState) -> Result<Vec<Slot>, NodeError> {
-        let at_once = if self.more.is_empty() { share.len() } else { AT_ONCE };
-        let mut late = Vec::new();
-        for slots in share.chunks(at_once.max(1)) {
-            late.extend(tell(link, slots, state).await?);
-        }
-        Ok(late)
-    }
-
-    /// Which link tells which slots.
-    fn shares<'b>(&'b self, slots: &'b [Slot]) -> impl Iterator<Item = (&'b dyn NodeLink, &'b [Slot])> {
+    /// Which link tells what.
+    fn shares<'b>(&'b self, words: &'b [Word]) -> impl Iterator<Item = (&'b dyn NodeLink, &'b [Word])> {
         let links = self.more.iter().map(AsRef::as_ref).chain(self.more.is_empty().then_some(self.link));
-        let share = slots.len().div_ceil(self.more.len().max(1)).max(1);
-        links.zip(slots.chunks(share))
+        let share = words.len().div_ceil(self.more.len().max(1)).max(1);
+        links.zip(words.chunks(share))
     }
 }
 
-/// Tells it over one link, of a few slots at a time; gives those for which replicas lag.
-pub(crate) async fn tell(link: &dyn NodeLink, slots: &[Slot], state: SlotState) -> Result<Vec<Slot>, NodeError> {
+/// Slots of which a node that knows so many others is told in one write.
+fn few(peers: usize) -> usize {
+    (MESSAGES / peers.max(1)).clamp(1, MANY)
+}
+
+/// Tells a primary that is not concerned who owns these slots now.
+pub(crate) async fn tell_other(link: &dyn NodeLink, slots: &[Slot], owner: NodeId) -> Result<(), NodeError> {
+    let words: Vec<Word> = slots.iter().map(|slot| (*slot, SlotState::Node(owner))).collect();
+    tell_in_parts(link, &words, MANY).await.map(drop)
+}
+
+/// Tells it over one link, of so many slots at a time; gives what is refused because replicas lag.
+async fn tell_in_parts(link: &dyn NodeLink, words: &[Word], at_once: usize) -> Result<Vec<Word>, NodeError> {
     let mut late = Vec::new();
-    for few in slots.chunks(FEW) {
-        let replies = link.send(few.iter().map(|slot| Command::SetSlot(*slot, state)).collect()).await?;
-        for (slot, reply) in few.iter().zip(&replies) {
+    for part in words.chunks(at_once) {
+        let replies = link.send(part.iter().map(|(slot, state)| Command::SetSlot(*slot, *state)).collect()).await?;
+        for (word, reply) in part.iter().zip(&replies) {
             match reply {
                 Reply::Error(line) if ["NOREPLICAS", "UNBLOCKED"].iter().any(|word| line.starts_with(word)) => {
-                    late.push(*slot);
+                    late.push(*word);
                 }
                 Reply::Error(line) => return Err(NodeError::new(link.address().clone(), Trouble::from_refusal(line))),
                 _ => {}
@@ -97,4 +105,14 @@ pub(crate) async fn tell(link: &dyn NodeLink, slots: &[Slot], state: SlotState) 
         }
     }
     Ok(late)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_knows_many_others_is_told_of_few_slots_at_once() {
+        assert_eq!([0, 5, 100, 1000, 5000].map(few), [64, 64, 10, 1, 1]);
+    }
 }

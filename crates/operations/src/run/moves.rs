@@ -13,6 +13,7 @@ use crate::{
     },
     observe::ask,
     port::{Command, NodeLink, SlotState},
+    redial::Redialled,
 };
 use futures_util::future::{join_all, try_join};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -246,11 +247,13 @@ impl Runner<'_> {
             };
             (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved: now });
         };
+        let lister = Redialled::dial(ends.source.address(), &moves.dialer).await?;
         let shift = Shift {
             from,
             to,
             transfer: Transfer {
                 source: ends.source,
+                lister: &lister,
                 destination: ends.destination,
                 host: ends.host.clone(),
                 port: ends.port,
@@ -258,7 +261,6 @@ impl Runner<'_> {
                 owner: Owner::Source,
                 replace: moves.replace,
                 governor: &governor,
-                road: tokio::sync::Mutex::default(),
                 tell: &tell,
             },
             source: Told::over(ends.source, &ends.here, moves.dialer.as_ref()).await?,
@@ -266,7 +268,7 @@ impl Runner<'_> {
             others: self.other_primaries(from, to).await,
             stop,
         };
-        shift.run(&ends.owned, &ends.open).await
+        Box::pin(shift.run(&ends.owned, &ends.open)).await
     }
 
     /// Links to the primaries beside these two, as far as they answer.

@@ -83,7 +83,7 @@ impl Runner<'_> {
     async fn close_open(&self, link: &dyn NodeLink, view: &NodeView, slots: &SlotSet) -> Result<(), RunError> {
         let own = &view.myself;
         let open: SlotSet = own.migrating.keys().chain(own.importing.keys()).copied().collect();
-        self.told(link, view).await?.tell(&open.intersection(slots), SlotState::Stable).await
+        self.told(link, view).await?.tell_all(&open.intersection(slots), SlotState::Stable).await
     }
 
     async fn told<'b>(&self, link: &'b dyn NodeLink, view: &NodeView) -> Result<Told<'b>, RunError> {
@@ -138,6 +138,7 @@ impl Runner<'_> {
         };
         let transfer = Transfer {
             source,
+            lister: source,
             destination,
             host: entry.endpoint.host.as_ref().unwrap_or(&to.address.host).to_string(),
             port: entry.endpoint.port,
@@ -145,7 +146,6 @@ impl Runner<'_> {
             owner: Owner::Destination(if served { Trust::Same } else { Trust::LastUsed }),
             replace: moves.replace,
             governor: &governor,
-            road: tokio::sync::Mutex::default(),
             tell: &tell,
         };
         let told = self.told(source, &here).await?;
@@ -157,10 +157,10 @@ impl Runner<'_> {
             }
             let part: SlotSet = part.iter().copied().collect();
             // Otherwise the node sends everybody to the owner who asks for these keys, us too.
-            told.tell(&part, SlotState::Importing(to.id)).await?;
-            let left = transfer.empty(&part, &part).await?;
+            told.tell_all(&part, SlotState::Importing(to.id)).await?;
+            let left = transfer.empty(&part, &part, None).await?;
             let unfinished: SlotSet = left.iter().map(|(slot, _)| *slot).collect();
-            told.tell(&part.difference(&unfinished), SlotState::Stable).await?;
+            told.tell_all(&part.difference(&unfinished), SlotState::Stable).await?;
             kept.extend(left.into_iter().map(|(_, key)| key));
         }
         if kept.is_empty() {
