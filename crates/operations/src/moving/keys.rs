@@ -153,7 +153,10 @@ impl Transfer<'_> {
         let mut ahead = ahead;
         let mut idle = 0;
         loop {
-            let Ahead { first, mut others } = match ahead.take() {
+            // What was seen before the slots were open does not tell that none is left: clients may have written since.
+            let early = ahead.take();
+            let is_final = early.is_none();
+            let Ahead { first, mut others } = match early {
                 Some(ahead) => ahead,
                 None => self.look(slots, &doubts).await?,
             };
@@ -179,11 +182,11 @@ impl Transfer<'_> {
                     }
                 }
             }
-            if sent == 0 && unsure.is_empty() && trouble.is_none() {
+            if is_final && sent == 0 && unsure.is_empty() && trouble.is_none() {
                 return Ok(doubts.kept.into_iter().map(|(_, slot, key)| (slot, key)).collect());
             }
             doubts.shared = doubts.shared.union(&unsure);
-            idle = if sent == 0 { idle + 1 } else { 0 };
+            idle = if sent == 0 && is_final { idle + 1 } else { 0 };
             if idle == ROUNDS {
                 return Err(self.refusal(&trouble.unwrap_or_default()).into());
             }
