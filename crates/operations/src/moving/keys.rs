@@ -350,6 +350,68 @@ fn groups(counts: &[(Slot, u64)], most: u64) -> Vec<Vec<(Slot, u64)>> {
 mod tests {
     use super::*;
 
+    /// A node with keys in one slot, which go by `MIGRATE`.
+    #[derive(Default)]
+    struct Source {
+        keys: Mutex<Vec<Key>>,
+    }
+
+    impl Source {
+        fn answer(&self, command: &Command) -> Reply {
+            let mut keys = self.keys.lock().unwrap();
+            match command {
+                Command::Keyspace => Reply::Bytes(b"# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n".to_vec()),
+                Command::CountKeysInSlot(_) => Reply::Integer(i64::try_from(keys.len()).unwrap()),
+                Command::KeysInSlot(..) => Reply::List(keys.iter().cloned().map(Reply::Bytes).collect()),
+                Command::MemoryUsage(_) => Reply::Integer(100),
+                Command::Migrate(migration) => {
+                    keys.retain(|key| !migration.keys.contains(key));
+                    Reply::Bytes(b"OK".to_vec())
+                }
+                other => panic!("not expected: {other:?}"),
+            }
+        }
+    }
+
+    impl NodeLink for Source {
+        fn address(&self) -> &NodeAddr {
+            static ADDRESS: std::sync::LazyLock<NodeAddr> =
+                std::sync::LazyLock::new(|| "127.0.0.1:7000".parse().unwrap());
+            &ADDRESS
+        }
+
+        fn ip(&self) -> std::net::IpAddr {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        }
+
+        fn send(&self, commands: Vec<Command>) -> futures_util::future::BoxFuture<'_, Result<Vec<Reply>, NodeError>> {
+            Box::pin(async move { Ok(commands.iter().map(|command| self.answer(command)).collect()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_after_a_slot_was_looked_at_ahead_moves_too() {
+        let source = Source::default();
+        let governor = Mutex::new(Governor::new(super::super::Pace::default(), std::time::Duration::ZERO));
+        let transfer = Transfer {
+            source: &source,
+            lister: &source,
+            destination: &source,
+            host: "127.0.0.1".to_owned(),
+            port: 7001,
+            timeout: Timeout { most: 60_000, least: 5_000 },
+            owner: Owner::Source,
+            replace: false,
+            governor: &governor,
+            tell: &|_| {},
+        };
+        let slots: SlotSet = "5".parse().unwrap();
+        let ahead = transfer.look_ahead(&slots).await.unwrap();
+        source.keys.lock().unwrap().push(b"late".to_vec());
+        assert_eq!(transfer.empty(&slots, &SlotSet::new(), Some(ahead)).await.unwrap(), []);
+        assert!(source.keys.lock().unwrap().is_empty(), "a key was left behind");
+    }
+
     #[test]
     fn a_node_is_not_silent_for_long_over_small_keys_and_may_be_over_large_ones() {
         let timeout = Timeout { most: 60_000, least: 5_000 };
