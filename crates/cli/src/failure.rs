@@ -1,6 +1,11 @@
 //! How a command ends.
 
-use operations::{moving::MoveError, observe::NoEntry, port::NodeError, run::RunError};
+use operations::{
+    moving::{MoveError, SHOWN_KEYS},
+    observe::NoEntry,
+    port::{Key, NodeError},
+    run::RunError,
+};
 use topology::{NotAnAddress, create::CreateRefusal, membership::MembershipRefusal, repair::RepairRefusal};
 
 /// The exit codes.
@@ -124,14 +129,33 @@ impl From<RunError> for Failure {
                 }
             }
             RunError::Several { failures } => {
-                let mut failures = failures.into_iter();
-                let first = failures.next().map_or_else(|| Self::new(what), Self::from);
-                Self { more: failures.map(|failure| failure.to_string()).collect(), ..first }
+                let mut failures = failures.into_iter().map(Self::from);
+                let mut first = failures.next().unwrap_or_else(|| Self::new(what));
+                for failure in failures {
+                    first.more.push(failure.what);
+                    first.more.extend(failure.more);
+                    first.advice = first.advice.or(failure.advice);
+                }
+                first
             }
-            RunError::Move(error) if matches!(*error, MoveError::DifferentValues { .. }) => Self::new(what)
-                .advice("look at them on both; where the owner's may stay: the same command with --replace"),
+            RunError::Move(error) => match *error {
+                MoveError::DifferentValues { keys, .. } => Self { more: further(&keys), ..Self::new(what) }
+                    .advice("look at them on both; where the owner's may stay: the same command with --replace"),
+                _ => Self::new(what),
+            },
             RunError::NotInTime { .. } => Self::new(what).advice("look at its log"),
             _ => Self::new(what),
         }
     }
+}
+
+/// The names of the keys beyond those that the sentence names.
+fn further(keys: &[Key]) -> Vec<String> {
+    const SHOWN: usize = 100;
+    let rest = keys.get(SHOWN_KEYS..).unwrap_or_default();
+    let mut names: Vec<String> = rest.iter().take(SHOWN).map(|key| key.escape_ascii().to_string()).collect();
+    if let Some(more) = rest.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        names.push(format!("and {more} more"));
+    }
+    names
 }

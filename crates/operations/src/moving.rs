@@ -93,8 +93,8 @@ pub enum MoveError {
     },
 }
 
-/// How many of several keys are named.
-const SHOWN: usize = 3;
+/// How many of several keys an error names.
+pub const SHOWN_KEYS: usize = 3;
 
 /// The first keys, as far as they are text.
 fn shown(keys: &[Key]) -> String {
@@ -107,8 +107,8 @@ fn sized(keys: &[(Key, u64)]) -> String {
 }
 
 fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
-    let more = if names.len() > SHOWN { ", …" } else { "" };
-    names.take(SHOWN).collect::<Vec<_>>().join(", ") + more
+    let more = if names.len() > SHOWN_KEYS { ", …" } else { "" };
+    names.take(SHOWN_KEYS).collect::<Vec<_>>().join(", ") + more
 }
 
 const fn in_megabytes(bytes: u64) -> u64 {

@@ -41,6 +41,8 @@ pub(crate) struct Shift<'a> {
 impl Shift<'_> {
     /// Moves these slots, which the source owns. `open` are those of them that an interrupted move has left open.
     ///
+    /// A key whose value may not be replaced keeps its own slot open, and no other one from being moved.
+    ///
     /// When it is stopped it ends as soon as no slot is open.
     pub(crate) async fn run(&self, slots: &SlotSet, open: &SlotSet) -> Result<(), RunError> {
         refuse_too_large(&self.transfer, slots).await?;
@@ -66,12 +68,16 @@ impl Shift<'_> {
     ) -> Result<(), RunError> {
         let goes_on = |batch: &SlotSet| !self.stop.is_cancelled() || !batch.intersection(open).is_empty();
         let mut batches = batches.peekable();
-        let (mut emptied, mut ahead) = (SlotSet::new(), None);
+        let (mut emptied, mut ahead, mut different) = (SlotSet::new(), None, Vec::new());
         loop {
             let batch = batches.next_if(goes_on).unwrap_or_default();
             self.turn(&emptied, &batch).await?;
             *closed = closed.union(&emptied);
             if batch.is_empty() {
+                // Their slots are open: who hears that it was stopped takes none for that.
+                if !different.is_empty() {
+                    return Err(self.different(different).into());
+                }
                 return batches.next().map_or(Ok(()), |_| Err(RunError::Stopped));
             }
             // What the destination holds of a slot shows only when it is open.
@@ -82,11 +88,7 @@ impl Shift<'_> {
             let (kept, next) = join(empty, look_ahead).await;
             let kept = kept?;
             emptied = batch.difference(&kept.iter().map(|(slot, _)| *slot).collect());
-            if !kept.is_empty() {
-                self.turn(&emptied, &SlotSet::new()).await?;
-                *closed = closed.union(&emptied);
-                return Err(self.different(kept.into_iter().map(|(_, key)| key).collect()).into());
-            }
+            different.extend(kept.into_iter().map(|(_, key)| key));
             // If it has failed the same shows again in its turn.
             ahead = next.and_then(Result::ok);
         }

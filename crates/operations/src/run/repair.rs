@@ -94,7 +94,7 @@ impl Runner<'_> {
         Ok(Told::over(link, view, moves.dialer.as_ref()).await?)
     }
 
-    /// Gives the owner of slots the keys that another node holds of them.
+    /// Gives the owner of slots the keys that another node holds of them. What stands in the way of one slot is told when the others are done.
     pub(super) async fn gather_keys(
         &self,
         slots: &SlotSet,
@@ -105,14 +105,9 @@ impl Runner<'_> {
     ) -> Result<(), RunError> {
         self.await_all(&[from.clone(), to.clone()], not_serving).await?;
         let ((source, here), (destination, there)) = try_join(self.fresh(from), self.fresh(to)).await?;
-        let foreign = slots.difference(&there.myself.slots);
-        if !foreign.is_empty() {
-            return Err(changed(to, format!("it does not own {foreign}")));
-        }
         let claimed = here.myself.slots.intersection(slots);
-        if !claimed.is_empty() {
-            return Err(changed(from, format!("it claims {claimed}")));
-        }
+        let foreign = slots.difference(&there.myself.slots).difference(&claimed);
+        let slots = slots.difference(&claimed).difference(&foreign);
         let Some(moves) = &self.moves else { return Err(changed(from, "this run may not move keys")) };
         let entry = here.entry(to.id).ok_or_else(|| changed(from, format!("it does not know {}", to.address)))?;
         let ends = || vec![from.address.clone(), to.address.clone()];
@@ -163,10 +158,15 @@ impl Runner<'_> {
             told.tell_all(&part.difference(&unfinished), SlotState::Stable).await?;
             kept.extend(left.into_iter().map(|(_, key)| key));
         }
-        if kept.is_empty() {
-            return Ok(());
+        if !kept.is_empty() {
+            let (from, to) = (to.address.clone(), from.address.clone());
+            return Err(MoveError::DifferentValues { from, to, keys: kept }.into());
         }
-        Err(MoveError::DifferentValues { from: to.address.clone(), to: from.address.clone(), keys: kept }.into())
+        match (claimed.is_empty(), foreign.is_empty()) {
+            (true, true) => Ok(()),
+            (false, _) => Err(changed(from, format!("it claims {claimed}"))),
+            (true, false) => Err(changed(to, format!("it does not own {foreign}"))),
+        }
     }
 }
 

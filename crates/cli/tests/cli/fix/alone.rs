@@ -86,6 +86,44 @@ fn a_key_that_may_be_newer_is_named_and_kept_and_the_rest_is_repaired_on_every_e
 }
 
 #[test]
+fn a_doubtful_key_keeps_no_other_slot_of_its_move_from_being_moved_on_every_engine() {
+    each_engine(|engine| {
+        let mut lab = Lab::with(engine, |builder| builder.config("maxmemory-policy", "allkeys-lfu"));
+        // More slots than are open at a time, with doubtful ones in the first batch and in the last; another node holds keys of one that moves.
+        let slots: Vec<(u16, Vec<String>)> = (0..30).map(|_| lab.slot(1)).collect();
+        let doubtful = [&slots[1], &slots[28]];
+        lab.stray(slots[27].0, &slots[27].1[0], 2);
+        lab.importing(2, slots[27].0, 0);
+        lab.stray(slots[28].0, &slots[28].1[0], 2);
+        lab.importing(2, slots[28].0, 0);
+        for (slot, keys) in doubtful {
+            lab.stray(*slot, &keys[0], 1);
+            lab.importing(1, *slot, 0);
+            lab.write_stale(&keys[0], 1);
+        }
+        for (slot, _) in &slots {
+            lab.importing(1, *slot, 0);
+            lab.migrating(0, *slot, 1);
+        }
+        let fixed = tribune(&format!("fix {} --yes", lab.entry()));
+        assert_eq!(fixed.code, Some(1), "{fixed:#?}");
+        for (slot, keys) in doubtful {
+            assert!(fixed.err.contains(&keys[0]) && fixed.err.contains("--replace"), "{slot} in {fixed:#?}");
+            assert_eq!(lab.owners(*slot), [0], "a slot with a doubtful key stays: {fixed:#?}");
+        }
+        let open: Vec<String> = doubtful.iter().map(|(slot, _)| format!("[{slot}->-")).collect();
+        let nodes = lab.servers[0].call_ok(&["CLUSTER", "NODES"]);
+        assert!(open.iter().all(|mark| nodes.contains(mark)), "they can be found: {nodes}");
+        assert_eq!(nodes.matches("->-").count(), 2, "the rest is closed: {nodes}");
+        for (slot, _) in slots.iter().filter(|(slot, _)| doubtful.iter().all(|(other, _)| other != slot)) {
+            assert_eq!(lab.owners(*slot), [1], "{slot}: {fixed:#?}");
+        }
+        tribune(&format!("fix {} --yes --replace", lab.entry())).succeeded();
+        lab.assert_mended("the owner's values were wanted");
+    });
+}
+
+#[test]
 fn stray_keys_are_found_wherever_they_are_on_every_engine() {
     each_engine(|engine| {
         let mut lab = Lab::new(engine);
