@@ -21,7 +21,7 @@ use tokio::{
 };
 
 /// Variables of the environment that hold passwords of clients: no server and no agent needs them.
-pub const SECRET_VARIABLES: [&str; 3] = ["TRIBUNE_AUTH", "REDISCLI_AUTH", "VALKEYCLI_AUTH"];
+pub const SECRET_VARIABLES: [&str; 4] = ["TRIBUNE_AUTH", "TRIBUNE_FROM_AUTH", "REDISCLI_AUTH", "VALKEYCLI_AUTH"];
 
 /// Why there is no run.
 #[derive(Debug, thiserror::Error)]

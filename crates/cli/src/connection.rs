@@ -65,8 +65,9 @@ pub(crate) enum Verify {
     None,
 }
 
-/// Where a password is looked for when none was typed, in order. The same that no server and no agent gets to see.
-pub(crate) use agent::SECRET_VARIABLES as PASSWORD_VARIABLES;
+/// Where a password is looked for when none was typed, in order. No server and no agent gets to see them
+/// ([`agent::SECRET_VARIABLES`]).
+pub(crate) const PASSWORD_VARIABLES: [&str; 3] = ["TRIBUNE_AUTH", "REDISCLI_AUTH", "VALKEYCLI_AUTH"];
 
 impl ConnectionArgs {
     /// A connector by these options, `verification` where they do not say what to verify.

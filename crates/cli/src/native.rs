@@ -35,6 +35,7 @@ mod set_timeout;
 mod shell;
 mod status;
 mod table;
+mod telling;
 mod top;
 mod units;
 

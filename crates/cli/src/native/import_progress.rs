@@ -1,6 +1,9 @@
 //! How far an import has come: one line that is written over, or lines of JSON.
 
-use super::units;
+use super::{
+    telling::{Telling, per_second, seconds_left},
+    units,
+};
 use crate::{
     importing::{Tally, shown},
     moving::Shown,
@@ -8,19 +11,13 @@ use crate::{
 };
 use operations::run::Progress;
 use serde::Serialize;
-use std::time::{Duration, Instant};
-
-/// Time between two lines.
-const LINES: Duration = Duration::from_millis(100);
-/// Time between two lines of JSON.
-const JSON_LINES: Duration = Duration::from_millis(500);
+use std::time::Instant;
 
 /// The line that tells how far an import has come.
 pub(crate) struct Line<'a> {
     printer: &'a mut Printer,
-    json: bool,
+    telling: Telling,
     begin: Instant,
-    last: Option<Instant>,
     keys: u64,
     tally: Tally,
 }
@@ -39,7 +36,7 @@ struct Report {
 
 impl<'a> Line<'a> {
     pub(crate) fn new(printer: &'a mut Printer, keys: u64, json: bool) -> Self {
-        Self { printer, json, begin: Instant::now(), last: None, keys, tally: Tally::default() }
+        Self { printer, telling: Telling::new(json), begin: Instant::now(), keys, tally: Tally::default() }
     }
 
     /// What became of the keys.
@@ -70,38 +67,22 @@ impl<'a> Line<'a> {
     }
 
     fn tell(&mut self) {
-        let period = if self.json { JSON_LINES } else { LINES };
-        if self.last.is_some_and(|last| last.elapsed() < period) {
-            return;
-        }
-        self.last = Some(Instant::now());
-        let report = self.report();
-        if self.json {
-            if let Ok(line) = serde_json::to_string(&report) {
-                self.printer.note(&format!("{line}\n"));
-            }
-        } else {
-            self.printer.progress(&text(&report));
+        if self.telling.is_due() {
+            let report = self.report();
+            self.telling.tell(self.printer, &report, &text(&report));
         }
     }
 
     fn report(&self) -> Report {
         let seconds = self.begin.elapsed().as_secs_f64();
         let seen = self.tally.seen();
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "shown to people"
-        )]
-        let (keys_per_second, done) = ((seen as f64 / seconds) as u64, seen as f64 / self.keys.max(1) as f64);
         Report {
             keys_imported: self.tally.done(),
             keys_seen: seen,
             keys: self.keys,
-            keys_per_second,
+            keys_per_second: per_second(seen, seconds),
             seconds,
-            seconds_left: (done > 0.02).then(|| (seconds / done * (1.0 - done)).max(0.0)),
+            seconds_left: seconds_left(seen, self.keys, seconds),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     change::tell_step,
     plan_text::{self, Names},
+    telling::{Telling, per_second, seconds_left},
     units,
 };
 use crate::{moving::Shown, printer::Printer};
@@ -17,19 +18,14 @@ use topology::{
     plan::{Action, NodeRef, Plan},
 };
 
-/// Time between two pictures.
-const PICTURES: Duration = Duration::from_millis(100);
-/// Time between two lines of JSON.
-const JSON_LINES: Duration = Duration::from_millis(500);
 /// Pairs that are shown one by one.
 const SHOWN: usize = 8;
 
 /// Tells how far a run has come.
 pub(crate) struct Board<'a> {
     printer: &'a mut Printer,
-    json: bool,
+    telling: Telling,
     begin: Instant,
-    last: Option<Instant>,
     names: Names,
     /// What each stage does.
     stages: Vec<String>,
@@ -89,9 +85,8 @@ impl<'a> Board<'a> {
         }
         Self {
             printer,
-            json,
+            telling: Telling::new(json),
             begin: Instant::now(),
-            last: None,
             names,
             stages: plan_text::stages(plan),
             stage: (0, 0),
@@ -111,11 +106,11 @@ impl<'a> Board<'a> {
             }
             Shown::Progress(Progress::Stage { stage, of, .. }) => {
                 self.stage = (stage, of);
-                self.last = None;
+                self.telling.begin_anew();
                 tell_step(self.printer, &format!("step {stage} of {of}"), &self.stages, stage);
                 self.tell();
             }
-            Shown::Progress(Progress::Waiting { missing }) if !self.json => {
+            Shown::Progress(Progress::Waiting { missing }) if !self.telling.json => {
                 let (stage, of) = self.stage;
                 let missing = self.names.shortened(&missing);
                 self.printer.progress(&format!("waiting {stage} of {of}   {missing}"));
@@ -147,19 +142,12 @@ impl<'a> Board<'a> {
     }
 
     fn tell(&mut self) {
-        let period = if self.json { JSON_LINES } else { PICTURES };
-        if self.last.is_some_and(|last| last.elapsed() < period) || !self.pairs.iter().any(|pair| self.is_now(pair)) {
+        if !self.pairs.iter().any(|pair| self.is_now(pair)) || !self.telling.is_due() {
             return;
         }
-        self.last = Some(Instant::now());
-        if self.json {
-            if let Ok(line) = serde_json::to_string(&Self::report(self.pairs.iter(), self.begin.elapsed())) {
-                self.printer.note(&format!("{line}\n"));
-            }
-        } else {
-            let picture = self.picture(self.printer.width_now());
-            self.printer.progress(&picture);
-        }
+        let report = Self::report(self.pairs.iter(), self.begin.elapsed());
+        let picture = self.picture(self.printer.width_now());
+        self.telling.tell(self.printer, &report, &picture);
     }
 
     fn is_now(&self, pair: &Pair) -> bool {
@@ -212,24 +200,14 @@ impl<'a> Board<'a> {
             latency = latency.max(pair.moved.latency);
         }
         let seconds = took.as_secs_f64();
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "shown to people"
-        )]
-        let (keys_per_second, done) = (
-            if seconds > 0.0 { (keys_moved as f64 / seconds) as u64 } else { 0 },
-            slots_moved as f64 / slots.max(1) as f64,
-        );
         Report {
             slots_moved,
             slots,
             keys_moved,
             keys,
-            keys_per_second,
+            keys_per_second: per_second(keys_moved, seconds),
             seconds,
-            seconds_left: (done > 0.02).then(|| seconds / done * (1.0 - done)),
+            seconds_left: seconds_left(slots_moved as u64, slots as u64, seconds),
             latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
         }
     }

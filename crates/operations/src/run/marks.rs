@@ -28,6 +28,9 @@ impl Runner<'_> {
             let loading = |error: &crate::port::NodeError| error.trouble == Trouble::Loading;
             let unsure = asked.iter().any(|answer| answer.as_ref().is_err_and(loading));
             let views: Vec<NodeView> = asked.into_iter().filter_map(Result::ok).collect();
+            if !views.is_empty() && views.iter().all(|view| view.server.engine != Engine::Valkey) {
+                return;
+            }
             let kept = self.kept(&views);
             if (kept.is_empty() && !unsure) || begin.elapsed() >= PATIENCE {
                 return;

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     exchange::accepted,
+    functions::{self, Functions},
     port::{Command, Dispensable, Failover, NodeLink, OnlyACopy},
 };
 use futures_util::future::try_join;
@@ -55,7 +56,7 @@ impl Runner<'_> {
         }
         // Also after a detachment that was interrupted.
         if view.myself.slots.is_empty() {
-            copy_functions(self.link(from)?, link).await?;
+            keep_functions(self.link(from)?, link).await?;
             forget_on_disk(link).await?;
         }
         self.await_agreement(&self.all()).await
@@ -98,14 +99,12 @@ impl Runner<'_> {
 
 /// The functions of one node for another that has none: leaving the cluster takes them away on some servers, and clients expect
 /// them on every primary. Where the user may not read them, they stay away.
-async fn copy_functions(from: &dyn NodeLink, to: &dyn NodeLink) -> Result<(), RunError> {
-    let list = to.send(vec![Command::FunctionList]).await?.pop();
-    let dump = from.send(vec![Command::FunctionDump]).await?.pop();
-    let (Some(Reply::List(list)), Some(Reply::Bytes(dump))) = (list, dump) else { return Ok(()) };
-    if list.is_empty() {
-        command(to, Command::FunctionRestore(dump)).await?;
+async fn keep_functions(from: &dyn NodeLink, to: &dyn NodeLink) -> Result<(), RunError> {
+    match functions::compare(from, to).await {
+        Ok(Functions::Missing(dump)) => command(to, Command::FunctionRestore(dump)).await,
+        Ok(Functions::Unreadable(error)) | Err(error) if error.trouble.may_pass() => Err(error.into()),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// What a server loads when it starts again is not to be the copy that it has just dropped: as a primary it would claim the

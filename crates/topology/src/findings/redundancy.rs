@@ -1,7 +1,7 @@
 //! Whether the cluster can stand the next loss.
 
-use super::{Finding, FindingCode, Severity, slot_list};
-use crate::{ClusterView, Shard};
+use super::{Finding, FindingCode, Severity, count, slot_list};
+use crate::{ClusterView, Member, Shard};
 use std::collections::BTreeSet;
 
 /// Shards whose primary answers and owns slots, without a replica in service.
@@ -13,7 +13,9 @@ pub(super) fn without_replica(view: &ClusterView) -> Vec<Finding> {
     let severity = if has_replicas { Severity::Problem } else { Severity::Warning };
     let finding = |shard: &Shard<'_>| {
         let primary = &shard.primary.node.address;
-        let names: Vec<_> = shard.replicas.iter().map(|replica| replica.node.address.to_string()).collect();
+        let address = |replica: &Member<'_>| replica.node.address.to_string();
+        let names: Vec<_> = shard.replicas.iter().map(address).collect();
+        let silent: Vec<_> = shard.replicas.iter().filter(|replica| !replica.answers()).map(address).collect();
         let why = if names.is_empty() {
             "no node follows it".to_owned()
         } else {
@@ -28,17 +30,22 @@ pub(super) fn without_replica(view: &ClusterView) -> Vec<Finding> {
             ),
         )
         .because(why)
-        .remedy(format!(
-            "tribune add-node NEW {} --replica-of {}",
-            super::entry_point(view),
-            shard.primary.account.id.short()
-        ))
+        .remedy(match silent.first() {
+            None => another(view, shard),
+            Some(_) => format!("start {} again, or: {}", silent.join(", "), another(view, shard)),
+        })
         .about([primary])
         .slots(shard.slots().clone())
     };
     // Without its primary a shard has worse to tell, and a replica that lost its link may hold all of the data.
-    let lacking = |shard: &&Shard<'_>| shard.primary.answers() && !shard.replicas.iter().any(crate::Member::in_service);
+    let lacking = |shard: &&Shard<'_>| shard.primary.answers() && !shard.replicas.iter().any(Member::in_service);
     serving().filter(lacking).map(finding).collect()
+}
+
+/// The command that gives a shard one more replica.
+fn another(view: &ClusterView, shard: &Shard<'_>) -> String {
+    let primary = shard.primary.account.id.short();
+    format!("tribune add-node NEW {} --replica-of {primary}", super::entry_point(view))
 }
 
 /// Shards whose members are all on one host, or all in one zone, where the cluster has several.
@@ -54,7 +61,7 @@ pub(super) fn placement(view: &ClusterView) -> Vec<Finding> {
         let finding = |code, place: String| {
             Finding::warning(code, format!("all members of the shard of {primary} are {place}"))
                 .because("losing it loses the shard; other members are elsewhere")
-                .remedy("move a replica: add one elsewhere, then remove one here")
+                .remedy(format!("add a replica elsewhere: {}", another(view, shard)))
                 .about(shard.members().map(|member| &member.node.address))
         };
         if let (true, 1, Some(host)) = (hosts.len() > 1, on.len(), on.first()) {
@@ -66,6 +73,9 @@ pub(super) fn placement(view: &ClusterView) -> Vec<Finding> {
     findings
 }
 
+/// Three primaries with a replica each.
+const NODES: usize = 6;
+
 /// Fewer than three primaries with slots: no majority is left to vote when one of them is lost.
 pub(super) fn primaries(view: &ClusterView) -> Option<Finding> {
     let shards = view.shards();
@@ -75,9 +85,12 @@ pub(super) fn primaries(view: &ClusterView) -> Option<Finding> {
         let noun = if voters == 1 { "1 primary" } else { "2 primaries" };
         Finding::warning(FindingCode::TooFewPrimaries, format!("only {noun} with slots: no automatic failover"))
             .because("a failover needs the votes of a majority of primaries, and the one that failed cannot vote")
-            .remedy(format!(
-                "spread the slots over at least 3 primaries: tribune scale {} --shards 3",
-                super::entry_point(view)
-            ))
+            .remedy(match (NODES.checked_sub(view.nodes.len()), super::entry_point(view)) {
+                (None | Some(0), entry) => format!("tribune scale {entry} --shards 3"),
+                (Some(more), entry) => {
+                    let more = count(more, "more node");
+                    format!("add {more}, before the slots can be spread: tribune add-node NEW {entry}")
+                }
+            })
     })
 }

@@ -1,22 +1,22 @@
 //! How far a backup has come: one line that is written over, or lines of JSON.
 
-use crate::{native::units, printer::Printer};
+use crate::{
+    native::{
+        telling::{Telling, per_second, seconds_left},
+        units,
+    },
+    printer::Printer,
+};
 use operations::backup::Progress;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use topology::backup::Source;
-
-/// Time between two lines.
-const LINES: Duration = Duration::from_millis(100);
-/// Time between two lines of JSON.
-const JSON_LINES: Duration = Duration::from_millis(500);
 
 /// The line that tells how far a backup has come.
 pub(super) struct Line<'a> {
     printer: &'a mut Printer,
-    json: bool,
+    telling: Telling,
     begin: Instant,
-    last: Option<Instant>,
     shards: Vec<Option<Progress>>,
 }
 
@@ -37,7 +37,8 @@ struct Report {
 
 impl<'a> Line<'a> {
     pub(super) fn new(printer: &'a mut Printer, sources: &[Source], json: bool) -> Self {
-        let mut line = Self { printer, json, begin: Instant::now(), last: None, shards: vec![None; sources.len()] };
+        let mut line =
+            Self { printer, telling: Telling::new(json), begin: Instant::now(), shards: vec![None; sources.len()] };
         line.tell();
         line
     }
@@ -50,18 +51,9 @@ impl<'a> Line<'a> {
     }
 
     fn tell(&mut self) {
-        let period = if self.json { JSON_LINES } else { LINES };
-        if self.last.is_some_and(|last| last.elapsed() < period) {
-            return;
-        }
-        self.last = Some(Instant::now());
-        let report = self.report();
-        if self.json {
-            if let Ok(line) = serde_json::to_string(&report) {
-                self.printer.note(&format!("{line}\n"));
-            }
-        } else {
-            self.printer.progress(&text(&report));
+        if self.telling.is_due() {
+            let report = self.report();
+            self.telling.tell(self.printer, &report, &text(&report));
         }
     }
 
@@ -70,23 +62,14 @@ impl<'a> Line<'a> {
         let begun: Vec<&Progress> = self.shards.iter().flatten().collect();
         let bytes: u64 = begun.iter().map(|progress| progress.bytes).sum();
         let of: Option<u64> = self.shards.iter().map(|shard| shard.and_then(|progress| progress.of)).sum();
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "shown to people"
-        )]
-        let (bytes_per_second, done) =
-            ((bytes as f64 / seconds) as u64, of.map_or(0.0, |of| bytes as f64 / of.max(1) as f64));
-        let seconds_left = (done > 0.02).then(|| seconds / done * (1.0 - done));
         Report {
             shards_begun: begun.len(),
             shards: self.shards.len(),
             bytes,
             of,
-            bytes_per_second,
+            bytes_per_second: per_second(bytes, seconds),
             seconds,
-            seconds_left,
+            seconds_left: of.and_then(|of| seconds_left(bytes, of, seconds)),
         }
     }
 }

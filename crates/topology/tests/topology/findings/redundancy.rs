@@ -60,9 +60,12 @@ fn a_replica_that_does_not_answer_or_has_no_link_is_none() {
     silence(&mut silent, 5);
     let mut unlinked = six();
     said(&mut unlinked, 5).server.primary_link_up = Some(false);
-    for view in [silent, unlinked] {
+    let another = format!("tribune add-node NEW 10.0.0.1:7000 --replica-of {}", id(2).short());
+    for (view, remedy) in [(silent, format!("start 10.0.0.6:7000 again, or: {another}")), (unlinked, another.clone())] {
         let finding = one(FindingCode::ShardWithoutReplica, &view);
-        assert_eq!(finding.why.as_deref(), Some("10.0.0.6:7000 follows it, but is not in service"));
+        let (_, why, told) = texts(&finding);
+        assert_eq!(why, "10.0.0.6:7000 follows it, but is not in service");
+        assert_eq!(told, remedy);
     }
 }
 
@@ -105,6 +108,9 @@ fn a_shard_on_one_host_is_warned_about_where_there_are_others() {
     assert_eq!(finding.what, "all members of the shard of 10.0.0.1:7000 are on host 10.0.0.1");
     assert_eq!(nodes(&finding), ["10.0.0.1:7000", "10.0.0.1:7001"]);
     assert_eq!(check(&a_shard_on_one_host()).len(), 1);
+    let another = format!("tribune add-node NEW 10.0.0.1:7000 --replica-of {}", id(0).short());
+    let remedy = format!("add a replica elsewhere: {another}");
+    assert_eq!(finding.remedy.as_deref(), Some(remedy.as_str()));
 }
 
 #[test]
@@ -153,6 +159,13 @@ fn fewer_than_three_primaries_are_warned_about() {
     let one_primary = view(&[Node::primary("10.0.0.1:7000", "0-16383"), Node::replica("10.0.0.2:7000", 0)]);
     let what = one(FindingCode::TooFewPrimaries, &one_primary).what;
     assert_eq!(what, "only 1 primary with slots: no automatic failover");
+    let add = "add 2 more nodes, before the slots can be spread: tribune add-node NEW 10.0.0.1:7000";
+    assert_eq!(finding.remedy.as_deref(), Some(add));
+    let mut nodes = six_nodes();
+    nodes[1].slots = "5461-16383".parse().unwrap();
+    nodes[2].slots = topology::SlotSet::new();
+    let finding = one(FindingCode::TooFewPrimaries, &view(&nodes));
+    assert_eq!(finding.remedy.as_deref(), Some("tribune scale 10.0.0.1:7000 --shards 3"));
 }
 
 #[test]
