@@ -10,10 +10,13 @@ use crate::{
     port::{Command, Key, NodeError, NodeLink, Superseded, Trouble},
     run::RunError,
 };
-use futures_util::future::join;
+use futures_util::{
+    future::join,
+    stream::{self, StreamExt, TryStreamExt},
+};
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 use topology::{NodeAddr, Reply, ServerInfo, Slot, SlotSet};
 
@@ -289,16 +292,22 @@ impl Transfer<'_> {
 
     /// Tells how heavy these keys are, so that no parcel is too heavy.
     async fn weighed(&self, database: u32, mut keys: Vec<Listed>) -> Result<Vec<Listed>, NodeError> {
-        for part in keys.chunks_mut(WEIGHED) {
+        let weigh = |part: &[Listed]| {
             let commands = part.iter().map(|listed| Command::MemoryUsage(listed.key.clone())).collect();
-            let replies = in_database(self.lister, database, commands).await?;
-            for (listed, reply) in part.iter_mut().zip(&replies) {
-                listed.bytes = number(reply);
-            }
+            in_database(self.lister, database, commands)
+        };
+        let questions = self.governor().questions();
+        let replies = stream::iter(keys.chunks(WEIGHED).map(weigh)).buffered(questions).try_concat().await?;
+        for (listed, reply) in keys.iter_mut().zip(&replies) {
+            listed.bytes = number(reply);
         }
         // The large ones late: they delay nothing but themselves then.
         keys.sort_by_key(|listed| (listed.bytes >= LARGE).then_some(listed.bytes));
         Ok(keys)
+    }
+
+    pub(super) fn governor(&self) -> MutexGuard<'_, Governor> {
+        self.governor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn refusal(&self, line: &str) -> MoveError {

@@ -70,6 +70,11 @@ impl Governor {
         self.window
     }
 
+    /// Questions on their way at once: a far node would stand still between two, and a near one serves others.
+    pub(crate) const fn questions(&self) -> usize {
+        if self.window == 1 { 1 } else { 8 }
+    }
+
     /// Learns how long a parcel of so many units took.
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     pub(crate) fn sent(&mut self, units: u64, took: Duration) {

@@ -10,11 +10,7 @@ use crate::{
     run::RunError,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::{
-    collections::VecDeque,
-    sync::{MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{collections::VecDeque, time::Instant};
 use topology::{Reply, Slot};
 
 /// Keys of one slot that are sent together.
@@ -100,10 +96,6 @@ impl Transfer<'_> {
             _ => Outcome::Done,
         };
         Ok(Delivered { slot, keys: count, units, start, outcome })
-    }
-
-    fn governor(&self) -> MutexGuard<'_, Governor> {
-        self.governor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
