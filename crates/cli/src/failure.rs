@@ -138,11 +138,11 @@ impl From<RunError> for Failure {
                 }
                 first
             }
-            RunError::Move(error) => match *error {
-                MoveError::DifferentValues { keys, .. } => Self { more: further(&keys), ..Self::new(what) }
-                    .advice("look at them on both; where the owner's may stay: the same command with --replace"),
-                _ => Self::new(what),
-            },
+            RunError::Move(error) => {
+                let keys =
+                    if let MoveError::DifferentValues { keys, .. } = &*error { further(keys) } else { Vec::new() };
+                Self { more: keys, advice: error.advice(), ..Self::new(what) }
+            }
             RunError::NotInTime { .. } => Self::new(what).advice("look at its log"),
             _ => Self::new(what),
         }

@@ -1,7 +1,7 @@
 //! Commands as they go over the wire.
 
 use crate::Credentials;
-use operations::port::{Command, Expiry, Failover, Key, Migration, Restoration, SlotState, ValueType};
+use operations::port::{Command, Expiry, Failover, Key, Migration, Rehearsal, Restoration, SlotState, ValueType};
 use redis::{Cmd, ToRedisArgs, cmd};
 use secrecy::ExposeSecret;
 use topology::{Slot, SlotSet};
@@ -59,6 +59,8 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::Watch(keys) => with(cmd("WATCH"), keys),
         Command::Unlink(arrived) => arrived.iter().fold(cmd("UNLINK"), |command, arrived| with(command, arrived.key())),
         Command::IdleTime(key) => with(words(&["OBJECT", "IDLETIME"]), key),
+        Command::WhoAmI => words(&["ACL", "WHOAMI"]),
+        Command::Rehearse(rehearsal) => rehearse(*rehearsal),
         Command::CommandInfo(name) => with(words(&["COMMAND", "INFO"]), *name),
         Command::MigrateSlots(slots, to) => {
             let command = ranges(words(&["CLUSTER", "MIGRATESLOTS", "SLOTSRANGE"]), slots);
@@ -112,6 +114,16 @@ fn set_slot(slot: Slot, state: SlotState) -> Cmd {
         SlotState::Node(owner) => with(with(command, "NODE"), owner.to_string()),
         SlotState::Stable => with(command, "STABLE"),
     }
+}
+
+/// A slot is no `x`, and no time either.
+fn rehearse(rehearsal: Rehearsal) -> Cmd {
+    words(match rehearsal {
+        Rehearsal::SetSlot => &["CLUSTER", "SETSLOT", "x", "STABLE"],
+        Rehearsal::KeysInSlot => &["CLUSTER", "GETKEYSINSLOT", "x", "1"],
+        Rehearsal::Migrate => &["MIGRATE", "127.0.0.1", "1", "", "0", "x"],
+        Rehearsal::Restore => &["RESTORE-ASKING", "", "x", ""],
+    })
 }
 
 fn restore(restoration: &Restoration) -> Cmd {

@@ -1,5 +1,6 @@
 //! Moving slots with their keys from one primary to another.
 
+mod allowed;
 pub(crate) mod both;
 pub(crate) mod keys;
 pub(crate) mod migrate;
@@ -81,6 +82,16 @@ pub enum MoveError {
         /// What the destination takes, bytes (`proto-max-bulk-len`).
         most: u64,
     },
+    /// A node does not let the user run what a move needs.
+    #[error("{address} does not let {} run {}", user_named(user.as_ref()), commands.join(", "))]
+    NotAllowed {
+        /// The node.
+        address: NodeAddr,
+        /// The user; none where the node does not tell.
+        user: Option<String>,
+        /// The commands, by the names that `ACL SETUSER` knows.
+        commands: Vec<&'static str>,
+    },
     /// The source cannot send keys.
     #[error("{from} cannot send keys to {to}: {line}")]
     NotSent {
@@ -91,6 +102,26 @@ pub enum MoveError {
         /// What the source says.
         line: String,
     },
+}
+
+impl MoveError {
+    /// What the user can do about it, where there is something.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::DifferentValues { .. } => {
+                Some("look at them on both; where the owner's may stay: the same command with --replace".to_owned())
+            }
+            Self::NotAllowed { user, commands, .. } => {
+                let user = user.as_deref().unwrap_or("USER");
+                Some(format!("on each node: ACL SETUSER {user} +{}", commands.join(" +")))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn user_named(user: Option<&String>) -> String {
+    user.map_or_else(|| "the user given".to_owned(), |user| format!("user {user}"))
 }
 
 /// How many of several keys an error names.

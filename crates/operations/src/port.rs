@@ -7,7 +7,7 @@ mod replication;
 
 pub use command::{
     Arrived, Command, Dispensable, Expiry, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing,
-    Restoration, SlotState, Superseded, ValueType,
+    Rehearsal, Restoration, SlotState, Superseded, ValueType,
 };
 pub use error::{NodeError, TlsTrouble, Trouble};
 pub use reading::Reading;

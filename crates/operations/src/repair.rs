@@ -77,7 +77,7 @@ async fn shown(
 
 /// What a node tells only of slots that it imports: Redis 8.4 and later count no keys of others. A slot that is importing within a
 /// transaction is so for nobody else.
-async fn hidden(
+pub(crate) async fn hidden(
     link: &dyn NodeLink,
     said: &NodeView,
     slots: &SlotSet,

@@ -1,6 +1,8 @@
 //! Slots move, with all that they hold, whatever happens meanwhile.
 
+mod both_ends;
 mod dialects;
+mod exact;
 mod happy;
 mod resets;
 mod scene;

@@ -267,7 +267,7 @@ impl Transfer<'_> {
             .collect();
         let (mut different, mut superseded) = (Vec::new(), Vec::new());
         let (owner, other, trust) = match self.owner {
-            Owner::Source => (self.source, self.destination, Trust::LastUsed),
+            Owner::Source => (self.source, self.destination, Trust::Copied),
             Owner::Destination(trust) => (self.destination, self.source, trust),
         };
         let verdicts = both::compare(owner, other, database, &doubtful, trust).await?;

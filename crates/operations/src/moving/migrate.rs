@@ -2,6 +2,7 @@
 
 use super::{
     MoveError,
+    allowed::refuse_not_allowed,
     both::{self, Trust, Verdict},
     keys::{Sent, Transfer, counts, databases},
     slots::{Told, tell_other},
@@ -11,12 +12,13 @@ use crate::{
     exchange::accepted_in,
     observe::ask,
     port::{Command, Key, NodeError, NodeLink, SlotState},
+    repair::hidden,
     run::RunError,
 };
 use futures_util::future::{OptionFuture, join, join_all};
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
-use topology::{Reply, Slot, SlotSet, plan::NodeRef};
+use topology::{NodeView, Reply, Slot, SlotSet, plan::NodeRef};
 
 /// Slots that are open at the same time. Each `SETSLOT` of a write costs less than the first, which makes the node write its
 /// configuration file; but others wait for all of them.
@@ -33,6 +35,8 @@ pub(crate) struct Shift<'a> {
     pub(crate) transfer: Transfer<'a>,
     pub(crate) source: Told<'a>,
     pub(crate) destination: Told<'a>,
+    /// What the destination says of itself.
+    pub(crate) there: &'a NodeView,
     /// The other primaries.
     pub(crate) others: Vec<&'a dyn NodeLink>,
     pub(crate) stop: &'a CancellationToken,
@@ -45,6 +49,7 @@ impl Shift<'_> {
     ///
     /// When it is stopped it ends as soon as no slot is open.
     pub(crate) async fn run(&self, slots: &SlotSet, open: &SlotSet) -> Result<(), RunError> {
+        refuse_not_allowed(&self.transfer).await?;
         refuse_too_large(&self.transfer, slots).await?;
         let shared = self.shared(slots).await?;
         self.refuse_stray(&shared.difference(open)).await?;
@@ -133,7 +138,9 @@ impl Shift<'_> {
             let held = counts(self.transfer.destination, database, slots).await?;
             shared = shared.union(&held.into_iter().map(|(slot, _)| slot).collect());
         }
-        Ok(shared)
+        let mut held = BTreeMap::new();
+        hidden(self.transfer.destination, self.there, slots, &mut held).await?;
+        Ok(shared.union(&held.into_keys().collect()))
     }
 
     /// Refuses when the destination holds keys of closed slots that the owner does not: they would come to light with the

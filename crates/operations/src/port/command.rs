@@ -92,6 +92,10 @@ pub enum Command {
     Unlink(Vec<Arrived>),
     /// `OBJECT IDLETIME`: seconds since the key was used; refused under an LFU eviction policy.
     IdleTime(Key),
+    /// A command that does nothing but show whether the user may run it.
+    Rehearse(Rehearsal),
+    /// `ACL WHOAMI`
+    WhoAmI,
     /// `UNLINK` of a key that the owner of its slot holds, too, as new or newer.
     DropCopy(Superseded),
     /// `COMMAND INFO`: nil for a command that the server does not have, such as `cluster|migrateslots`.
@@ -157,6 +161,31 @@ pub enum SlotState {
     Node(NodeId),
     /// It neither comes nor goes.
     Stable,
+}
+
+/// A command with a word in it that it never takes: users who may not run it are told so first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rehearsal {
+    /// `CLUSTER SETSLOT`
+    SetSlot,
+    /// `CLUSTER GETKEYSINSLOT`
+    KeysInSlot,
+    /// `MIGRATE`
+    Migrate,
+    /// `RESTORE-ASKING`: what `MIGRATE` sends to the other node, as the same user.
+    Restore,
+}
+
+impl Rehearsal {
+    /// The command by the name that `ACL SETUSER` knows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SetSlot => "cluster|setslot",
+            Self::KeysInSlot => "cluster|getkeysinslot",
+            Self::Migrate => "migrate",
+            Self::Restore => "restore-asking",
+        }
+    }
 }
 
 /// Which `CLUSTER FAILOVER`.

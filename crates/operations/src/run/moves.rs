@@ -265,6 +265,7 @@ impl Runner<'_> {
             },
             source: Told::over(ends.source, &ends.here, moves.dialer.as_ref()).await?,
             destination: Told::over(ends.destination, &ends.there, moves.dialer.as_ref()).await?,
+            there: &ends.there,
             others: self.other_primaries(from, to).await,
             stop,
         };
