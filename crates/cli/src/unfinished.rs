@@ -142,7 +142,8 @@ impl Found {
         })
     }
 
-    fn forget(self) {
+    /// Forgets it: there is nothing to go on with.
+    pub(crate) fn forget(self) {
         let _ = fs::remove_file(self.path);
     }
 }

@@ -270,7 +270,10 @@ impl<'a> Runner<'a> {
             self.clear_marks().await;
         }
         // Those that were stopped tell less than the one for which they were.
-        failures.sort_by_key(|error| matches!(error, RunError::Stopped));
+        let is_stop = |error: &RunError| matches!(error, RunError::Stopped);
+        failures.sort_by_key(is_stop);
+        let told = failures.iter().filter(|error| !is_stop(error)).count();
+        failures.truncate(told.max(1));
         match (failures.len(), self.persistent) {
             (2.., true) => Err(RunError::Several { failures }),
             _ => failures.into_iter().next().map_or(Ok(()), Err),
@@ -312,7 +315,7 @@ impl<'a> Runner<'a> {
     /// Does what a step says, once. Those that leave nodes as they should not stay end by themselves when they are to stop; all
     /// others can be left between two commands.
     async fn attempt(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
-        if let Action::MoveSlots { .. } | Action::AwaitService { .. } = action {
+        if let Action::MoveSlots { .. } | Action::GatherKeys { .. } | Action::AwaitService { .. } = action {
             return self.carry_out(action, stop).await;
         }
         unless_stopped(stop, self.carry_out(action, stop)).await

@@ -1,7 +1,7 @@
 //! What all commands that change a cluster have in common: the plan is shown, asked about, carried out and reported.
 
 use super::{
-    Target, plan_file,
+    Target, fix, plan_file,
     plan_text::{self, Look},
     print_json,
     progress::Board,
@@ -269,10 +269,12 @@ impl Change<'_> {
         });
         let again = again.unwrap_or_default();
         match interruption {
-            Interruption::Stopped => Failure::new(format!("stopped: {of}, no slot left open, nothing lost    {took}"))
-                .status(ExitStatus::Stopped),
-            Interruption::StoppedHard => {
-                Failure::new(format!("stopped: {of}, some may be open, nothing lost    {took}"))
+            Interruption::Stopped if fix::Extent::of(&self.request).is_none() => {
+                Failure::new(format!("stopped: {of}, no slot left open, nothing lost    {took}"))
+                    .status(ExitStatus::Stopped)
+            }
+            Interruption::Stopped | Interruption::StoppedHard => {
+                Failure::new(format!("stopped: {of}, slots may be open, nothing lost    {took}"))
                     .status(ExitStatus::Stopped)
             }
             Interruption::Busy(pid) => return unfinished::busy(pid, None),

@@ -3,6 +3,7 @@
 use super::{
     Target,
     change::{Change, ChangeArgs, MOVES},
+    fix,
     move_args::MoveArgs,
 };
 use crate::{
@@ -29,6 +30,10 @@ pub(crate) async fn run(arguments: &ResumeArgs, printer: &mut Printer) -> Result
     let observation = Change::look_at_rest(target).await?;
     let view = &observation.view;
     let recorded = unfinished::of(view).map(|found| found.run);
+    if let Some((run, extent)) = recorded.as_ref().and_then(|run| Some((run, fix::Extent::of(&run.request)?))) {
+        printer.note(&format!("an earlier run was interrupted: {}\n", run.plan.goal));
+        return fix::repair(target, change, moves.options(change), extent, observation, printer).await;
+    }
     let rest = match &recorded {
         Some(run) => unfinished::rest_of(&run.request, view)?,
         None => None,

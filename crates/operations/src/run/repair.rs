@@ -1,6 +1,6 @@
 //! Steps that repair slots.
 
-use super::{Moved, Progress, RunError, Runner, steps::changed, together::not_serving};
+use super::{Moved, Progress, RunError, Runner, steps::changed, together::not_serving, unless_stopped};
 use crate::{
     exchange::{accepted, none_refused},
     moving::{
@@ -103,7 +103,7 @@ impl Runner<'_> {
         served: bool,
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
-        self.await_all(&[from.clone(), to.clone()], not_serving).await?;
+        unless_stopped(stop, self.await_all(&[from.clone(), to.clone()], not_serving)).await?;
         let ((source, here), (destination, there)) = try_join(self.fresh(from), self.fresh(to)).await?;
         let claimed = here.myself.slots.intersection(slots);
         let foreign = slots.difference(&there.myself.slots).difference(&claimed);

@@ -132,7 +132,7 @@ impl Lab {
 }
 
 /// CRC-16/XMODEM, as the servers count it; the keys here have no braces.
-fn slot_of(key: &[u8]) -> u16 {
+pub(super) fn slot_of(key: &[u8]) -> u16 {
     let mut crc = 0_u16;
     for byte in key {
         crc ^= u16::from(*byte) << 8;
