@@ -11,6 +11,9 @@ const FIRST: (f64, f64) = (25_000.0, 1.25e-3);
 const MOST: f64 = 4e6;
 /// No parcel is smaller, however slow it goes.
 const LEAST: f64 = 8_000.0;
+/// Parcels of one key at the beginning: they tell what a parcel takes whatever is in it, such as the way between the two nodes.
+/// The first opens a connection as well.
+const SINGLE: u32 = 3;
 /// How much one parcel weighs in the average.
 const WEIGHT: f64 = 0.05;
 /// The part of the budget that a parcel may take: others wait for it, for what the node does between two, and for their own
@@ -24,9 +27,10 @@ const SHARES: std::ops::RangeInclusive<f64> = 0.25..=0.5;
 #[derive(Clone, Debug)]
 pub(crate) struct Governor {
     pace: Pace,
-    /// What an answer takes while the node is idle.
-    round_trip: Duration,
-    /// Units of the last parcels, and the seconds that they took, on average.
+    /// How many parcels of one key went, and the least that one took, seconds.
+    singles: u32,
+    fixed: f64,
+    /// Units of the last parcels, and the seconds that they took beyond that, on average.
     units: f64,
     took: f64,
     /// The part of the budget that a parcel may take now.
@@ -45,7 +49,7 @@ impl Governor {
             Some(_) => 1,
             None => 4,
         };
-        Self { pace, round_trip, units: FIRST.0, took: FIRST.1, share: 0.4, window }
+        Self { pace, singles: 0, fixed: f64::MAX, units: FIRST.0, took: FIRST.1, share: 0.4, window }
     }
 
     /// What so many keys with so many bytes count for.
@@ -53,16 +57,20 @@ impl Governor {
         keys.saturating_mul(KEY).saturating_add(bytes)
     }
 
-    /// Units in one parcel at most.
+    /// Units in one parcel at most. Others wait for what is the same for each parcel, too; but to spend less on keys than on that
+    /// makes the move longer, and nobody waits less.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "always in a small positive range")]
     pub(crate) fn most_units(&self) -> u64 {
-        let units = self.pace.budget.map_or(MOST, |budget| budget.as_secs_f64() * self.share * self.units / self.took);
+        let units = self.pace.budget.map_or(MOST, |budget| {
+            let seconds = (budget.as_secs_f64() * self.share - self.fixed()).max(self.fixed());
+            seconds * self.units / self.took
+        });
         units.clamp(LEAST, MOST) as u64
     }
 
     /// Keys in one parcel at most.
     pub(crate) const fn most_keys(&self) -> u32 {
-        if self.pace.pipeline == 0 { 1 } else { self.pace.pipeline }
+        if self.pace.pipeline == 0 || self.singles < SINGLE { 1 } else { self.pace.pipeline }
     }
 
     /// Parcels on their way at once: while one is sent, the next is there already.
@@ -78,19 +86,29 @@ impl Governor {
     /// Learns how long a parcel of so many units took.
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     pub(crate) fn sent(&mut self, units: u64, took: Duration) {
-        let units = units as f64;
+        let (units, took) = (units as f64, took.as_secs_f64());
+        if self.singles < SINGLE {
+            self.singles += 1;
+            self.fixed = self.fixed.min(took);
+            return;
+        }
         // A single large key goes faster than many small ones, and tells nothing of these.
         if units > 0.0 && units <= MOST {
             self.units += (units - self.units) * WEIGHT;
-            self.took += (took.saturating_sub(self.round_trip).as_secs_f64() - self.took) * WEIGHT;
+            self.took += ((took - self.fixed).max(took / 10.0) - self.took) * WEIGHT;
         }
+    }
+
+    /// Seconds that a parcel takes whatever is in it, as far as that is known.
+    const fn fixed(&self) -> f64 {
+        if self.singles < SINGLE { 0.0 } else { self.fixed }
     }
 
     /// Learns from what others waited lately beyond what they wait without the move, 99 times of 100.
     pub(crate) fn others_wait(&mut self, latency: Duration) {
         let Some(budget) = self.pace.budget else { return };
         // Parcels that are over soon are not what others wait for.
-        let is_ours = self.took > latency.as_secs_f64() / 4.0;
+        let is_ours = self.fixed() + self.took > latency.as_secs_f64() / 4.0;
         if latency > budget.mul_f64(0.8) && is_ours {
             self.share *= 0.8;
         } else if latency < budget.mul_f64(0.5) {
@@ -109,6 +127,7 @@ mod tests {
     fn governor(budget: Option<u64>) -> Governor {
         let pace = Pace { budget: budget.map(Duration::from_millis), ..Pace::default() };
         let mut governor = Governor::new(pace, Duration::ZERO);
+        (0..3).for_each(|_| governor.sent(300, Duration::ZERO));
         (0..200).for_each(|_| governor.sent(20_000, UNIT * 20_000));
         governor
     }
@@ -153,6 +172,19 @@ mod tests {
         let before = governor.most_units();
         governor.sent(30_000_000, Duration::from_millis(300));
         assert_eq!(governor.most_units(), before);
+    }
+
+    #[test]
+    fn a_parcel_carries_at_least_as_much_as_its_way_costs() {
+        let mut governor = Governor::new(Pace::default(), Duration::from_millis(1));
+        assert_eq!(governor.most_keys(), 1, "the way is measured first");
+        let way = Duration::from_millis(2);
+        [way * 2, way, way].into_iter().for_each(|took| governor.sent(300, took));
+        for _ in 0..200 {
+            let units = governor.most_units();
+            governor.sent(units, way + UNIT * u32::try_from(units).unwrap());
+        }
+        assert!((1900..=2100).contains(&parcel(&governor)), "{governor:?}");
     }
 
     #[test]
