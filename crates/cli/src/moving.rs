@@ -54,6 +54,9 @@ pub(crate) async fn carry_out(
     show: &(dyn Fn(Shown) + Send + Sync),
 ) -> Result<(), Interruption> {
     let record = moves_slots(plan).then(|| Record::begin(request, plan)).transpose().map_err(Interruption::Busy)?;
+    if let Some(trouble) = record.as_ref().and_then(|record| record.trouble.clone()) {
+        show(Shown::Unrecorded(trouble));
+    }
     let outcome = run(plan, observation.links, connector, options, show).await;
     // A plan that does not fit the cluster any more is not to be gone on with.
     let is_over = matches!(&outcome, Ok(()) | Err(Interruption::Failed(RunError::Changed { .. })));
@@ -69,6 +72,8 @@ pub(crate) enum Shown {
     Progress(Progress),
     /// The user asked it to stop, and it is about to.
     Stopping,
+    /// There is no record of the run, for this reason: it goes on, but other commands do not know of it.
+    Unrecorded(String),
 }
 
 async fn run(

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use agent::lock::{LockError, RecordLock, Signal, holder, signal_holder, wait_released};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -22,6 +22,8 @@ pub(crate) struct Unfinished {
 /// The record of a run of this process.
 pub(crate) struct Record {
     path: Option<PathBuf>,
+    /// Why there is none on disk.
+    pub(crate) trouble: Option<String>,
     /// Held as long as the run goes on; others tell by it who runs it.
     _lock: Option<RecordLock>,
 }
@@ -33,14 +35,19 @@ impl Record {
     /// # Errors
     /// The process that changes this cluster already.
     pub(crate) fn begin(request: &str, plan: &Plan) -> Result<Self, i32> {
-        let Some(path) = path_of(plan) else { return Ok(Self { path: None, _lock: None }) };
+        let path = match path_of(plan) {
+            Ok(path) => path,
+            Err(trouble) => return Ok(Self { path: None, trouble: Some(trouble), _lock: None }),
+        };
         let lock = match RecordLock::acquire(&lock_of(&path)) {
-            Ok(lock) => Some(lock),
+            Ok(lock) => Ok(lock),
             Err(LockError::Held { pid, .. }) => return Err(pid),
-            Err(_) => None,
+            Err(error) => Err(error.to_string()),
         };
         let written = write(&path, &Unfinished { request: request.to_owned(), plan: plan.clone() });
-        Ok(Self { path: written.then_some(path), _lock: lock })
+        let written = written.map_err(|error| format!("{} cannot be written: {error}", path.display()));
+        let trouble = lock.as_ref().err().or_else(|| written.as_ref().err()).cloned();
+        Ok(Self { path: written.is_ok().then_some(path), trouble, _lock: lock.ok() })
     }
 
     /// Notes that there is nothing to go on with.
@@ -148,18 +155,18 @@ impl Found {
     }
 }
 
-fn write(path: &Path, run: &Unfinished) -> bool {
+fn write(path: &Path, run: &Unfinished) -> io::Result<()> {
     let new = path.with_extension(std::process::id().to_string());
-    let text = serde_json::to_vec_pretty(run).unwrap_or_default();
-    fs::write(&new, text).and_then(|()| fs::rename(&new, path)).is_ok()
+    let text = serde_json::to_vec_pretty(run)?;
+    fs::write(&new, text).and_then(|()| fs::rename(&new, path))
 }
 
-/// Where the record of a run of this plan is; none without a place for it.
-fn path_of(plan: &Plan) -> Option<PathBuf> {
-    let first = plan.based_on.iter().map(|node| node.id).min()?;
-    let directory = directory()?;
-    fs::create_dir_all(&directory).ok()?;
-    Some(directory.join(format!("{first}.json")))
+/// Where the record of a run of this plan is, or why there is no place for it.
+fn path_of(plan: &Plan) -> Result<PathBuf, String> {
+    let first = plan.based_on.iter().map(|node| node.id).min().ok_or("the plan is for no node")?;
+    let directory = directory().ok_or("neither TRIBUNE_HOME nor HOME is set")?;
+    fs::create_dir_all(&directory).map_err(|error| format!("{} cannot be made: {error}", directory.display()))?;
+    Ok(directory.join(format!("{first}.json")))
 }
 
 fn lock_of(record: &Path) -> PathBuf {

@@ -62,7 +62,7 @@ impl<'a> Line<'a> {
                 self.printer
                     .note(&format!("{to} go through this machine, the source cannot send them itself: {reason}\n"));
             }
-            Shown::Progress(_) => {}
+            Shown::Progress(_) | Shown::Unrecorded(_) => {}
         }
     }
 

@@ -104,6 +104,9 @@ impl<'a> Board<'a> {
             Shown::Stopping => {
                 self.printer.note("  finishing the batch in flight, then stopping (Ctrl-C again to stop hard)\n");
             }
+            Shown::Unrecorded(reason) => self.printer.note(&format!(
+                "no other command will know of this run, and resume only finishes what is open: {reason}\n"
+            )),
             Shown::Progress(Progress::Stage { stage, of, .. }) => {
                 self.stage = (stage, of);
                 self.telling.begin_anew();

@@ -186,7 +186,7 @@ impl Fix<'_> {
                 Shown::Stopping => {
                     terminal.complain("finishing the slots that are open, then stopping (again to stop hard)\n");
                 }
-                Shown::Progress(_) => {}
+                Shown::Progress(_) | Shown::Unrecorded(_) => {}
             }
         };
         let outcome = carry_out("fix", &plan, observation, &self.connector, &self.options, &show).await;

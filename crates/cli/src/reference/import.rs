@@ -164,7 +164,7 @@ async fn carry_out(
             Shown::Stopping => {
                 terminal.complain("finishing the parcels on their way, then stopping (again to stop hard)\n");
             }
-            Shown::Progress(_) => {}
+            Shown::Progress(_) | Shown::Unrecorded(_) => {}
         }
     };
     let patience = Patience { agreement: PATIENCE, service: PATIENCE };

@@ -60,7 +60,7 @@ pub(super) async fn carry_out(
             Shown::Stopping => {
                 terminal.complain("finishing the slots that are open, then stopping (again to stop hard)\n");
             }
-            Shown::Progress(_) => {}
+            Shown::Progress(_) | Shown::Unrecorded(_) => {}
         }
     };
     let outcome = moving::carry_out(request, &plan, observation, connector, options, &show).await;

@@ -1,8 +1,8 @@
 //! Plans that are saved, and carried out by another process.
 
-use crate::support::{addresses, assert_cluster, cluster, eventually, tribune, value};
+use crate::support::{PROGRAM, addresses, assert_cluster, cluster, command, eventually, run, tribune, value};
 use std::{fs, path::Path};
-use testservers::{Cluster, Dataset, Options, Servers, any_engine, each_engine};
+use testservers::{Cluster, Dataset, Options, Server, Servers, any_engine, each_engine};
 
 fn owned(servers: &Servers, at: usize) -> usize {
     let nodes = servers[at].call_ok(&["CLUSTER", "NODES"]);
@@ -98,6 +98,60 @@ fn a_file_that_is_no_plan_is_refused_before_any_server_is_asked() {
     refused("{\"format\": 1, \"goal\": \"a", "ends in the middle of a plan");
     refused("{\"format\": 2, \"goal\": \"a\"}", "format 2; this version reads format 1");
     tribune("apply /nowhere/plan.json --yes").refused(1, &["/nowhere/plan.json cannot be read"]);
+}
+
+#[test]
+fn a_saved_plan_to_add_a_node_is_carried_out_by_another_process_once() {
+    let Some(engine) = any_engine() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let servers = Servers::start(&engine, 4);
+    let members: Vec<String> = servers[..3].iter().map(Server::address).collect();
+    tribune(&format!("create --yes --replicas 0 {}", members.join(" "))).succeeded();
+    let [entry, new] = [0, 3].map(|at| servers[at].address());
+    let primary = servers[1].call_ok(&["CLUSTER", "MYID"]);
+    let file = saved(directory.path(), &format!("add-node {new} {entry} --replica-of {primary}"));
+    assert!(!servers[0].call_ok(&["CLUSTER", "NODES"]).contains(&new), "nothing has changed yet");
+    tribune(&format!("apply {file} --yes")).succeeded();
+    // Nodes that were met again count twice for a while.
+    let counted = |server: &Server| value(&server.call_ok(&["CLUSTER", "INFO"]), "cluster_known_nodes");
+    eventually("every node counts all", || servers.iter().all(|server| counted(server).as_deref() == Some("4")));
+    assert_cluster(&servers, 3);
+    let role = servers[3].call_ok(&["ROLE"]);
+    assert!(role.starts_with("slave") && role.contains(&servers[1].port().to_string()), "{role}");
+    let again = tribune(&format!("apply {file} --yes")).succeeded();
+    assert!(again.out.contains("nothing to do"), "{again:#?}");
+    assert_cluster(&servers, 3);
+}
+
+#[test]
+fn where_nothing_can_be_written_that_is_said_and_slots_move_all_the_same() {
+    let Some(engine) = any_engine() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    // Nobody, not even root, can make a directory in a file.
+    let home = directory.path().join("file");
+    fs::write(&home, "").unwrap();
+    let inside = home.join("here").display().to_string();
+    let homeless =
+        |words: &str| run(command(Path::new(PROGRAM)).env("TRIBUNE_HOME", &home).args(words.split_whitespace()));
+    let servers = cluster(&engine, 3, 0);
+    let [first, second] = [0, 1].map(|at| servers[at].address());
+    let words = format!("reshard {first} --from {first} --to {second} --slots 10 --yes");
+    let moved = homeless(&words).succeeded();
+    assert!(moved.err.contains(&home.display().to_string()) && moved.err.contains("resume"), "{moved:#?}");
+    assert_eq!(owned(&servers, 1), 5472);
+    let [from, to] = [0, 1].map(|at| servers[at].call_ok(&["CLUSTER", "MYID"]));
+    let ids = format!("--cluster-from {from} --cluster-to {to}");
+    let reference = homeless(&format!("--cluster reshard {first} {ids} --cluster-slots 5 --cluster-yes")).succeeded();
+    assert_eq!(reference.err, "", "scripts take words on standard error for a failure");
+
+    homeless("local up").refused(1, &[&home.display().to_string(), "TRIBUNE_HOME"]);
+    let plan = words.replace(" --yes", "");
+    for words in [format!("plan {plan} --out {inside}"), format!("backup {first} {inside}"), format!("man {inside}")] {
+        let refused = homeless(&words);
+        assert_eq!(refused.code, Some(1), "{refused:#?}");
+        assert!(refused.err.starts_with("error: ") && refused.err.contains(&inside), "{refused:#?}");
+    }
+    assert_eq!(owned(&servers, 1), 5477, "nothing else has changed");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod findings;
 mod golden_plans;
 mod hand;
 mod leaving;
+mod loads;
 mod losses;
 mod membership;
 mod model;
