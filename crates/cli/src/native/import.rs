@@ -133,7 +133,11 @@ fn refused(refusal: &ImportRefusal) -> Failure {
 }
 
 fn question(wishes: &ImportWishes) -> String {
-    let leave = if wishes.copy { "copies these keys" } else { "moves these keys: they leave the source" };
+    let leave = if wishes.copy {
+        "copies these keys"
+    } else {
+        "moves these keys: they leave the source, and only the cluster's own persistence keeps them from then on"
+    };
     let replace = if wishes.replace { "; what the cluster has under the same names is lost" } else { "" };
     format!("yes {leave}{replace}.")
 }
