@@ -179,7 +179,9 @@ mod tests {
         let mut governor = Governor::new(Pace::default(), Duration::from_millis(1));
         assert_eq!(governor.most_keys(), 1, "the way is measured first");
         let way = Duration::from_millis(2);
-        [way * 2, way, way].into_iter().for_each(|took| governor.sent(300, took));
+        for took in [way * 2, way, way] {
+            governor.sent(300, took);
+        }
         for _ in 0..200 {
             let units = governor.most_units();
             governor.sent(units, way + UNIT * u32::try_from(units).unwrap());
