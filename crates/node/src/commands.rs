@@ -116,12 +116,13 @@ fn set_slot(slot: Slot, state: SlotState) -> Cmd {
     }
 }
 
-/// A slot is no `x`, and no time either.
+/// Neither a slot nor a database nor a time is `x`.
 fn rehearse(rehearsal: Rehearsal) -> Cmd {
     words(match rehearsal {
         Rehearsal::SetSlot => &["CLUSTER", "SETSLOT", "x", "STABLE"],
         Rehearsal::KeysInSlot => &["CLUSTER", "GETKEYSINSLOT", "x", "1"],
         Rehearsal::Migrate => &["MIGRATE", "127.0.0.1", "1", "", "0", "x"],
+        Rehearsal::Select => &["SELECT", "x"],
         Rehearsal::Restore => &["RESTORE-ASKING", "", "x", ""],
     })
 }

@@ -134,7 +134,10 @@ impl Basis {
         }
         let interrupted = interrupted(view);
         let is_alone = |said: &NodeView| knows_nobody(said) && view.nodes.len() > 1;
-        let states = view.answering().filter(|(_, said)| !said.cluster.state_ok);
+        // One that takes a lost node for the owner of slots that it imports does not serve before the move tells it otherwise.
+        let is_lost = |entry: &NodeEntry| view.node(entry.id).is_some_and(|node| node.view().is_none());
+        let is_misled = |said: &NodeView| said.entries().any(|entry| !entry.slots.is_empty() && is_lost(entry));
+        let states = view.answering().filter(|(_, said)| !said.cluster.state_ok && !is_misled(said));
         Ok(Self {
             nodes: view.answering().map(reference).collect(),
             shards: shards_after(view, &interrupted),
@@ -199,9 +202,14 @@ fn reference((node, said): (&ObservedNode, &NodeView)) -> NodeRef {
     NodeRef { id: said.myself.id, address: node.address.clone() }
 }
 
+/// A silent node in whose place another answers owns nothing, whoever still says so: nodes believe no new owner of slots that
+/// they import.
 fn owners_answer(view: &ClusterView) -> Result<(), NotYet> {
+    let left_of = |slots: &SlotSet| {
+        view.answering().fold(slots.clone(), |left, (_, said)| left.difference(&said.myself.slots)).len()
+    };
     for (node, silence) in view.silent() {
-        let slots = view.account(node).map_or(0, |account| account.slots.len());
+        let slots = view.account(node).map_or(0, |account| left_of(&account.slots));
         if slots > 0 {
             let (address, reason) = (node.address.clone(), silence.reason.clone());
             return Err(NotYet::OwnerSilent { address, slots, reason });
@@ -247,7 +255,16 @@ fn all_agree(view: &ClusterView) -> Result<(), NotYet> {
         let (known, right) = owners.fold((0, 0), |(all, so), entry| (all + 1, so + usize::from(right(&entry))));
         known == owned.len() && right == known
     };
-    if view.answering().all(|(_, said)| knows_nobody(said) || agrees(said)) {
+    // Of slots that it imports a node believes no new owner before it is told.
+    let agrees_but_for_open = |said: &NodeView| {
+        let open: SlotSet = said.myself.importing.keys().copied().collect();
+        let right = |entry: &NodeEntry| {
+            let slots = entry.slots.difference(&open);
+            slots.is_empty() || owned.get(&entry.id).is_some_and(|own| own.difference(&open) == slots)
+        };
+        !open.is_empty() && said.entries().all(right)
+    };
+    if view.answering().all(|(_, said)| knows_nobody(said) || agrees(said) || agrees_but_for_open(said)) {
         return Ok(());
     }
     let mut maps: Vec<(SlotMap, Vec<&ObservedNode>)> = view.slot_maps();

@@ -9,7 +9,7 @@ use topology::Reply;
 
 /// What the owner of the slots is told, and what the node that gets them.
 const SOURCE: [Rehearsal; 3] = [Rehearsal::SetSlot, Rehearsal::KeysInSlot, Rehearsal::Migrate];
-const DESTINATION: [Rehearsal; 2] = [Rehearsal::SetSlot, Rehearsal::Restore];
+const DESTINATION: [Rehearsal; 3] = [Rehearsal::SetSlot, Rehearsal::Select, Rehearsal::Restore];
 
 /// Refuses when one of the nodes does not let the user run a command without which slots would stay open.
 pub(super) async fn refuse_not_allowed(transfer: &Transfer<'_>) -> Result<(), RunError> {

@@ -172,7 +172,9 @@ pub enum Rehearsal {
     KeysInSlot,
     /// `MIGRATE`
     Migrate,
-    /// `RESTORE-ASKING`: what `MIGRATE` sends to the other node, as the same user.
+    /// `SELECT`: what `MIGRATE` sends to the other node first, as the same user.
+    Select,
+    /// `RESTORE-ASKING`: what it sends then.
     Restore,
 }
 
@@ -183,6 +185,7 @@ impl Rehearsal {
             Self::SetSlot => "cluster|setslot",
             Self::KeysInSlot => "cluster|getkeysinslot",
             Self::Migrate => "migrate",
+            Self::Select => "select",
             Self::Restore => "restore-asking",
         }
     }

@@ -97,6 +97,7 @@ impl Runner<'_> {
             if self.have_arrived(slots, to).await? {
                 return Ok(());
             }
+            self.tell_new_owner(slots, from, to).await?;
             self.until_ready(slots, from, to, stop).await?;
             if self.have_arrived(slots, to).await? {
                 return Ok(());
@@ -123,6 +124,21 @@ impl Runner<'_> {
                 Ended::Failed(_) => {}
             }
         }
+    }
+
+    /// Tells the destination that the source owns slots which it imports, where it does not know: it believes no new owner of such
+    /// slots by itself, and does not serve while the one that it knows is lost.
+    async fn tell_new_owner(&self, slots: &SlotSet, from: &NodeRef, to: &NodeRef) -> Result<(), RunError> {
+        let ((_, here), (destination, there)) = try_join(self.fresh(from), self.fresh(to)).await?;
+        let imported: SlotSet = there.myself.importing.keys().copied().collect();
+        let known = there.entry(from.id).map(|entry| entry.slots.clone()).unwrap_or_default();
+        let news = imported.intersection(slots).intersection(&here.myself.slots).difference(&known);
+        let news = news.difference(&there.myself.slots);
+        if !news.is_empty() && here.myself.is_primary() {
+            let told = news.iter().map(|slot| Command::SetSlot(slot, SlotState::Node(from.id)));
+            accepted(destination, told.collect()).await?;
+        }
+        Ok(())
     }
 
     async fn have_arrived(&self, slots: &SlotSet, to: &NodeRef) -> Result<bool, RunError> {

@@ -1,0 +1,31 @@
+//! Replicas that do not follow while slots move: Valkey 8.0 and newer lets them carry out each `SETSLOT` first.
+
+use super::scene::Scene;
+use crate::support::{eventually, value};
+use std::time::Duration;
+use testservers::engine;
+
+#[test]
+fn a_move_waits_for_replicas_that_stand_still_for_a_while_and_then_ends() {
+    for name in ["valkey-8.1", "valkey-9.1"] {
+        let Some(engine) = engine(name) else { continue };
+        let scene = Scene::new(&engine, 6, 3, 200);
+        scene.assert_replicas_in_sync();
+        let of_destination = scene.servers[1].port().to_string();
+        let follows = |node: &usize| {
+            let info = scene.servers[*node].call_ok(&["INFO", "replication"]);
+            value(&info, "master_port").as_deref() == Some(&of_destination)
+        };
+        let replica = (3..6).find(follows).unwrap();
+        scene.servers[replica].stop_process();
+        let mut running = scene.start(&format!("{} --dialect migrate", scene.reshard(60, 0, 1)));
+        // The server gives up on its replica after 2 s, for the first time.
+        let begin = std::time::Instant::now();
+        eventually("it has waited", || running.has_ended() || begin.elapsed() > Duration::from_secs(4));
+        scene.servers[replica].continue_process();
+        running.finish().succeeded();
+        assert_eq!(scene.slots(1).len(), 5462 + 60, "{name}");
+        scene.assert_whole();
+        scene.assert_replicas_in_sync();
+    }
+}

@@ -1,0 +1,80 @@
+//! Servers that die in the middle of a move.
+
+use super::scene::{Scene, Setup};
+use crate::support::eventually;
+use testservers::{Builder, Writer, WriterOptions, engine};
+
+/// Slow enough to be met half-way.
+const SLOWLY: &str = "--dialect migrate --pipeline 1 --latency-budget 0.05";
+
+fn kept(builder: Builder) -> Builder {
+    builder.config("appendonly", "yes").config("appendfsync", "always")
+}
+
+#[test]
+fn a_server_that_is_killed_and_comes_back_with_its_data_costs_a_move_nothing_but_time() {
+    for (seed, name) in (1..).zip(["redis-7.0", "redis-8.6", "valkey-9.1"]) {
+        let Some(engine) = engine(name) else { continue };
+        // Nobody takes over meanwhile: there are no replicas.
+        let scene = Scene::with(&engine, &Setup { keys: 600, configure: kept, ..Setup::default() });
+        let options = WriterOptions { seed, keys: 60, per_second: Some(300), ..WriterOptions::default() };
+        let writer = Writer::start(&scene.cluster(), &options);
+        let (mut from, mut to) = (0, 1);
+        for (round, lost) in ["source", "destination", "third"].into_iter().enumerate() {
+            let what = format!("{name}, seed {seed}, the {lost} is killed");
+            println!("{what}");
+            let before = scene.slots(to).len();
+            let running = scene.start(&format!("{} {SLOWLY}", scene.reshard(400, from, to)));
+            eventually(&format!("{what}: it has begun"), || scene.slots(to).len() > before + 50 * round);
+            let node = [from, to, 2][round];
+            scene.servers[node].kill();
+            scene.servers[node].restart();
+            let run = running.finish();
+            if run.code != Some(0) {
+                // Nodes that come back are taken for lost for a while.
+                eventually(&format!("{what}: it is resumed: {run:#?}"), || {
+                    scene.tribune(&format!("resume {} --yes", scene.address(2))).code == Some(0)
+                });
+            }
+            assert_eq!(scene.slots(to).len(), before + 400, "{what}: {run:#?}");
+            scene.assert_settled();
+            (from, to) = (to, from);
+        }
+        let ledger = writer.stop();
+        ledger.assert_kept(&scene.cluster());
+        scene.assert_whole();
+    }
+}
+
+#[test]
+fn a_move_whose_source_is_lost_for_good_goes_on_from_its_replica() {
+    for (seed, name) in (11..).zip(["redis-7.0", "redis-8.6", "valkey-9.1"]) {
+        let Some(engine) = engine(name) else { continue };
+        let scene = Scene::new(&engine, 6, 3, 600);
+        scene.assert_replicas_in_sync();
+        let (lost, other) = (0, 1);
+        let what = format!("{name}, seed {seed}, node {lost} is lost");
+        println!("{what}");
+        let before = scene.slots(other).len();
+        let running = scene.start(&format!("{} {SLOWLY}", scene.reshard(400, lost, other)));
+        eventually(&format!("{what}: it has begun"), || scene.slots(other).len() > before + 30);
+        scene.servers[lost].kill();
+        let run = running.finish();
+        assert_ne!(run.code, Some(0), "{what}: {run:#?}");
+        // The destination believes no new owner of slots that it imports before it is told.
+        eventually(&format!("{what}: a replica has taken over"), || {
+            scene.servers[2].call_ok(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+        });
+        let resumed = scene.tribune(&format!("resume {} --yes", scene.address(other)));
+        assert_eq!(resumed.code, Some(0), "{what}: {run:#?} {resumed:#?}");
+        assert_eq!(scene.open(), Vec::<String>::new(), "{what}");
+        scene.assert_data();
+        let owned: usize = scene
+            .servers
+            .iter()
+            .filter(|server| server.is_running())
+            .map(|server| super::scene::slots(server).len())
+            .sum();
+        assert_eq!(owned, 16384, "{what}: every slot has one owner");
+    }
+}
