@@ -60,7 +60,11 @@ fn a_user_who_may_not_run_what_a_move_needs_is_told_so_before_any_slot_is_opened
             let mut program = command(Path::new(PROGRAM));
             run(program.args(words.split(' ')).args(["--user", "mover"]).env("TRIBUNE_AUTH", "of-mover"))
         };
-        let set = |node: usize, rule: &str| scene.servers[node].call_ok(&["ACL", "SETUSER", "mover", rule]);
+        let set = |node: usize, sign: &str, commands: &[&str]| {
+            for name in commands {
+                scene.servers[node].call_ok(&["ACL", "SETUSER", "mover", &format!("{sign}{name}")]);
+            }
+        };
         for (node, commands) in [
             (0, &["migrate"][..]),
             (0, &["cluster|setslot", "cluster|getkeysinslot"]),
@@ -68,19 +72,19 @@ fn a_user_who_may_not_run_what_a_move_needs_is_told_so_before_any_slot_is_opened
             (1, &["select", "restore-asking"]),
         ] {
             let before = scene.slots(0);
-            commands.iter().for_each(|name| drop(set(node, &format!("-{name}"))));
+            set(node, "-", commands);
             let run = moved();
             // Who may not even be asked who he is has no name.
             let told = format!("{} does not let the user given run {}", scene.address(node), commands.join(", "));
             let cure = format!("ACL SETUSER USER +{}", commands.join(" +"));
             assert!(run.code == Some(1) && run.err.contains(&told) && run.err.contains(&cure), "{name}: {run:#?}");
             assert_eq!((scene.slots(0), scene.open()), (before, Vec::new()), "{name}: {run:#?}");
-            set(node, "+acl|whoami");
+            set(node, "+", &["acl|whoami"]);
             let run = moved();
             assert!(run.err.contains("does not let user mover run"), "{name}: {run:#?}");
             assert!(run.err.contains("ACL SETUSER mover +"), "{name}: {run:#?}");
-            set(node, "-acl|whoami");
-            commands.iter().for_each(|name| drop(set(node, &format!("+{name}"))));
+            set(node, "-", &["acl|whoami"]);
+            set(node, "+", commands);
         }
         moved().succeeded();
         assert_eq!(scene.slots(1).len(), 5462 + 500);
