@@ -3,12 +3,12 @@
 use crate::{
     connection::{ConnectionArgs, Verify, ask_password, password_of_environment},
     failure::{ExitStatus, Failure},
-    moving::{Interruption, Shown, interruptible},
+    moving::{Interruption, Shown, interruptible, interruption},
 };
 use clap::Args;
 use node::{ConnectOptions, Connector, Credentials, Family};
 use operations::{
-    importing::{Fate, Import, Imported},
+    importing::{CutOver, Fate, Import, Imported},
     observe::Observation,
     port::{NodeError, Trouble},
     run::{Patience, Runner},
@@ -148,6 +148,36 @@ pub(crate) async fn carry_out(
     interruptible(runner.run(plan), true, &stop, show).await
 }
 
+/// The same with a source that is followed: as soon as all keys were copied, the first Ctrl-C cuts over. Before that, and during the
+/// cut-over, it stops, and one more ends it at once.
+pub(crate) async fn follow(
+    plan: &Plan,
+    cluster: Observation,
+    import: Import,
+    cut_over: &CutOver,
+    patience: Patience,
+    show: &(dyn Fn(Shown) + Send + Sync),
+) -> Result<(), Interruption> {
+    let stop = CancellationToken::new();
+    let tell = |progress| show(Shown::Progress(progress));
+    let runner = Runner::new(cluster.links, patience, &tell).with_import(import).stopped_by(stop.clone());
+    let mut running = std::pin::pin!(runner.run(plan));
+    loop {
+        tokio::select! {
+            biased;
+            Ok(()) = tokio::signal::ctrl_c() => {}
+            outcome = &mut running => return outcome.map_err(interruption),
+        }
+        if cut_over.ask() {
+            continue;
+        }
+        if stop.is_cancelled() {
+            return Err(Interruption::StoppedHard);
+        }
+        stop.cancel();
+    }
+}
+
 /// What became of the keys so far.
 #[derive(Clone, Debug, Default, serde::Serialize, schemars::JsonSchema)]
 pub(crate) struct Tally {
@@ -161,6 +191,8 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     /// Keys that were deleted or have expired meanwhile.
     pub(crate) vanished: u64,
+    /// How many times a key that had changed on a source which is followed was copied again, or deleted.
+    pub(crate) changed: u64,
     /// The first keys of which the cluster keeps another value; bytes that are no text as \xNN.
     pub(crate) kept_keys: Vec<String>,
     /// The first keys that the cluster did not take, each with what it said.
@@ -175,6 +207,7 @@ impl Tally {
             Fate::Arrived => (&mut self.arrived, None),
             Fate::AlreadyThere => (&mut self.already_there, None),
             Fate::Vanished => (&mut self.vanished, None),
+            Fate::Changed => (&mut self.changed, None),
             Fate::Kept => (&mut self.kept, Some((&mut self.kept_keys, ""))),
             Fate::Refused(line) => (&mut self.refused, Some((&mut self.refused_keys, line.as_str()))),
         };

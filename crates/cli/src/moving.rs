@@ -119,7 +119,8 @@ pub(crate) async fn interruptible(
     }
 }
 
-fn interruption(error: RunError) -> Interruption {
+/// Why a run did not come to its end, by its error.
+pub(crate) fn interruption(error: RunError) -> Interruption {
     if let RunError::Stopped = error { Interruption::Stopped } else { Interruption::Failed(error) }
 }
 

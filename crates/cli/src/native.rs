@@ -15,6 +15,7 @@ mod fix;
 #[cfg(test)]
 mod fuzz;
 mod import;
+mod import_follow;
 mod import_progress;
 mod info;
 mod local;

@@ -97,6 +97,11 @@ impl Printer {
         self.shown = lines.iter().map(|line| line.chars().count()).collect();
     }
 
+    /// Whether there is a terminal, on which lines are written over.
+    pub(crate) const fn is_live(&self) -> bool {
+        self.live
+    }
+
     /// Columns of the terminal as it is now.
     pub(crate) fn width_now(&self) -> usize {
         if self.live { size().0 } else { self.width }

@@ -56,6 +56,14 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
             with(with(with(with(cmd("HPEXPIRETIME"), key), "FIELDS"), fields.len()), fields)
         }
         Command::Scan(cursor, count) => with(with(with(cmd("SCAN"), *cursor), "COUNT"), *count),
+        Command::CommandTable => cmd("COMMAND"),
+        Command::KeysOf(typed) => with(words(&["COMMAND", "GETKEYS"]), typed),
+        Command::HoldWriters(time) => {
+            let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            with(with(words(&["CLIENT", "PAUSE"]), milliseconds), "WRITE")
+        }
+        Command::ReleaseWriters => words(&["CLIENT", "UNPAUSE"]),
+        Command::Delete(gone) => with(cmd("UNLINK"), gone.key()),
         Command::Watch(keys) => with(cmd("WATCH"), keys),
         Command::Unlink(arrived) => arrived.iter().fold(cmd("UNLINK"), |command, arrived| with(command, arrived.key())),
         Command::IdleTime(key) => with(words(&["OBJECT", "IDLETIME"]), key),

@@ -5,23 +5,28 @@
 //! while (slots that move, a failover) is waited out, and what may have arrived is compared before it is sent again.
 
 mod answers;
+mod changes;
 mod compare;
 mod deliver;
+mod follow;
 mod migrate;
+mod notes;
 mod owners;
 mod relay;
 mod scan;
 mod source;
 mod way;
 
+pub use follow::{CutOver, Follow, FollowPhase, Followed};
 pub use source::{ask_source, databases};
 
 use crate::{
     observe::Observation,
-    port::{Dialer, Key, NodeLink},
+    port::{Dialer, Key, NodeLink, Trouble},
     run::{Patience, Progress, RunError},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
+use notes::Notes;
 use owners::{Owner, Owners};
 use scan::Scan;
 use std::{
@@ -54,6 +59,8 @@ pub struct Import {
     pub pipeline: u32,
     /// How long the server and a node may be silent to each other during `MIGRATE`, milliseconds.
     pub timeout: u32,
+    /// How it is followed, where it is to be.
+    pub follow: Option<Follow>,
 }
 
 /// What became of keys.
@@ -82,6 +89,8 @@ pub enum Fate {
     Refused(String),
     /// It was deleted or has expired meanwhile.
     Vanished,
+    /// It has changed on a source that is followed, and was copied again, or deleted.
+    Changed,
 }
 
 /// Why an import cannot go on.
@@ -95,6 +104,56 @@ pub enum ImportError {
         to: NodeAddr,
         /// What it says.
         line: String,
+    },
+    /// The cluster does not take a key of a source that is followed: it cannot become the same.
+    #[error("{to} does not take the key {}: {line}", key.escape_ascii())]
+    NotTaken {
+        /// The owner.
+        to: NodeAddr,
+        /// The key.
+        key: Key,
+        /// What the owner says.
+        line: String,
+    },
+    /// The source does not let itself be followed.
+    #[error("{address} cannot be followed: {trouble}")]
+    NotFollowed {
+        /// The source.
+        address: NodeAddr,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// The source is not followed any more.
+    #[error("the replication stream of {address} has ended: {trouble}")]
+    StreamLost {
+        /// The source.
+        address: NodeAddr,
+        /// How.
+        trouble: Trouble,
+    },
+    /// The cut-over was given up, and the source may hold its writers until that ends by itself.
+    #[error("{address} may hold its writes still: {trouble}")]
+    NotReleased {
+        /// The source.
+        address: NodeAddr,
+        /// Why it could not be told to let them go on.
+        trouble: Trouble,
+    },
+    /// The source has emptied or exchanged whole databases.
+    #[error("{address} has run {command}: what it does to whole databases is not done to the cluster")]
+    WholeDatabases {
+        /// The source.
+        address: NodeAddr,
+        /// The command.
+        command: String,
+    },
+    /// The source writes to a database that the cluster does not have.
+    #[error("{address} writes to database {database}, which the cluster does not have")]
+    OtherDatabase {
+        /// The source.
+        address: NodeAddr,
+        /// The database.
+        database: u32,
     },
 }
 
@@ -120,6 +179,8 @@ enum Standing {
     Tried,
     /// What is there came from here, and is out of date.
     Outdated,
+    /// The source, which is followed, has changed it: what is there is replaced, or deleted.
+    Changed,
 }
 
 impl Item {
@@ -134,7 +195,8 @@ impl Item {
 
     /// The same after it was sent and nobody knows whether it has arrived.
     const fn tried(self) -> Self {
-        self.standing(Standing::Tried)
+        // What is replaced anyway needs no comparison.
+        if matches!(self.standing, Standing::Changed) { self } else { self.standing(Standing::Tried) }
     }
 
     /// The same, to be sent alone.
@@ -154,6 +216,7 @@ pub(crate) struct Order<'a> {
     pub(crate) databases: &'a [ImportedDatabase],
     pub(crate) copy: bool,
     pub(crate) replace: bool,
+    pub(crate) follow: bool,
 }
 
 /// An import that goes on.
@@ -174,6 +237,10 @@ struct Importer<'a> {
     spare: Mutex<Vec<Arc<dyn NodeLink>>>,
     arrived: Mutex<u64>,
     refused: Mutex<u64>,
+    /// What a source that is followed has changed.
+    notes: Notes,
+    /// How many times that was copied.
+    changes: Mutex<u64>,
 }
 
 /// Imports into the cluster that was observed.
@@ -186,6 +253,14 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
     let compare = holds_keys(&cluster.view) && !order.replace;
+    let follow = match (order.follow, &import.follow) {
+        (false, _) => None,
+        (true, Some(follow)) => Some(follow),
+        (true, None) => {
+            let address = import.source.address().clone();
+            return Err(RunError::Changed { address, change: "nobody has said how to follow it".to_owned() });
+        }
+    };
     let importer = Importer {
         import,
         order,
@@ -199,25 +274,43 @@ pub(crate) async fn run(
         spare: Mutex::default(),
         arrived: Mutex::default(),
         refused: Mutex::default(),
+        notes: Notes::default(),
+        changes: Mutex::default(),
     };
-    importer.choose_way().await?;
-    for database in order.databases {
-        importer.database(database.database, compare).await?;
+    if let Some(follow) = follow {
+        return importer.follow(follow).await;
     }
-    Ok(())
+    importer.choose_way().await?;
+    importer.all(compare).await
 }
 
 impl Importer<'_> {
-    /// Imports the keys of a database.
+    /// Imports the keys of all databases.
+    async fn all(&self, compare: bool) -> Result<(), RunError> {
+        for database in self.order.databases {
+            self.database(database.database, compare).await?;
+        }
+        Ok(())
+    }
+
+    /// Imports the keys of a database. Whenever no more changes of a source can be noted, these are copied first.
     async fn database(&self, database: u32, compare: bool) -> Result<(), RunError> {
-        let scan = Scan::new(self, database, compare);
-        let parcels = stream::try_unfold(scan, |mut scan| async move {
-            let parcel = scan.next_parcel().await?;
-            Ok::<_, RunError>(parcel.map(|parcel| (parcel, scan)))
-        });
-        let deliveries = parcels.map_ok(|parcel| self.deliver(database, parcel));
-        deliveries.map(|delivery| async { delivery?.await }).buffer_unordered(WINDOW).try_collect::<()>().await?;
-        if self.stop.is_cancelled() { Err(RunError::Stopped) } else { Ok(()) }
+        let mut scan = Scan::new(self, database, compare);
+        while !scan.is_done() {
+            let parcels = stream::try_unfold(&mut scan, |scan| async move {
+                let parcel = scan.next_parcel().await?;
+                Ok::<_, RunError>(parcel.map(|parcel| (parcel, scan)))
+            });
+            let deliveries = parcels.map_ok(|parcel| self.deliver(database, parcel));
+            deliveries.map(|delivery| async { delivery?.await }).buffer_unordered(WINDOW).try_collect::<()>().await?;
+            if self.stop.is_cancelled() {
+                return Err(RunError::Stopped);
+            }
+            if self.notes.are_full() {
+                self.copy_noted().await?;
+            }
+        }
+        Ok(())
     }
 
     fn owners(&self) -> Arc<Owners> {
@@ -231,6 +324,13 @@ impl Importer<'_> {
         }
         let count = keys.len() as u64;
         let line = if let Fate::Refused(line) = &fate { Some(line.clone()) } else { None };
+        if let (Some(line), true, Some(key)) = (&line, self.order.follow, keys.first()) {
+            let (to, key, line) = (to.address.clone(), key.clone(), line.clone());
+            return Err(ImportError::NotTaken { to, key, line }.into());
+        }
+        if fate == Fate::Changed {
+            *lock(&self.changes) += count;
+        }
         (self.progress)(Progress::Imported(Imported { to: to.address.clone(), database, keys, fate }));
         match line {
             None => *lock(&self.arrived) += count,

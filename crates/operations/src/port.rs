@@ -6,8 +6,8 @@ mod reading;
 mod replication;
 
 pub use command::{
-    Arrived, Command, Dispensable, Expiry, Failover, Key, Migration, NotEmpty, NothingToLose, OnlyACopy, OwnsNothing,
-    Rehearsal, Restoration, SlotState, Superseded, ValueType,
+    Arrived, Command, Dispensable, Expiry, Failover, Gone, Key, Migration, NotEmpty, NothingToLose, OnlyACopy,
+    OwnsNothing, Rehearsal, Restoration, SlotState, Superseded, ValueType,
 };
 pub use error::{NodeError, TlsTrouble, Trouble};
 pub use reading::Reading;

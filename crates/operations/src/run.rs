@@ -12,7 +12,7 @@ mod together;
 
 use crate::{
     everywhere::NotConfigured,
-    importing::{self, Import, ImportError, Imported},
+    importing::{self, Followed, Import, ImportError, Imported},
     moving::{MoveError, Moves},
     port::{Key, NodeError, NodeLink},
     redial::Redialled,
@@ -101,6 +101,8 @@ pub enum Progress {
     },
     /// Keys of a server outside the cluster were imported, or were not.
     Imported(Imported),
+    /// A server outside the cluster is followed while it goes on being written to.
+    Followed(Followed),
     /// Keys go through this process to a node: the server cannot send them there itself.
     Relays {
         /// The node; none for all.
@@ -315,7 +317,11 @@ impl<'a> Runner<'a> {
     /// Does what a step says, once. Those that leave nodes as they should not stay end by themselves when they are to stop; all
     /// others can be left between two commands.
     async fn attempt(&self, action: &Action, stop: &CancellationToken) -> Result<(), RunError> {
-        if let Action::MoveSlots { .. } | Action::GatherKeys { .. } | Action::AwaitService { .. } = action {
+        if let Action::MoveSlots { .. }
+        | Action::GatherKeys { .. }
+        | Action::AwaitService { .. }
+        | Action::ImportKeys { follow: true, .. } = action
+        {
             return self.carry_out(action, stop).await;
         }
         unless_stopped(stop, self.carry_out(action, stop)).await
@@ -343,8 +349,8 @@ impl<'a> Runner<'a> {
             Action::MoveSlots { slots, from, to, dialect, .. } => {
                 self.move_slots(slots, from, to, *dialect, stop).await
             }
-            Action::ImportKeys { source, databases, to, copy, replace } => {
-                let order = importing::Order { databases, copy: *copy, replace: *replace };
+            Action::ImportKeys { source, databases, to, copy, replace, follow } => {
+                let order = importing::Order { databases, copy: *copy, replace: *replace, follow: *follow };
                 self.import_keys(source, to, order, stop).await
             }
             Action::Meet { nodes } => self.meet(nodes).await,

@@ -46,6 +46,13 @@ impl Server {
         client.call(command)
     }
 
+    /// A connection of its own to a server without TLS and password, for commands that belong together. Panics where there is none.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        let client = Client::connect(self.port());
+        client.unwrap_or_else(|error| panic!("{} takes no connection: {error}", self.address()))
+    }
+
     fn call_through_cli(&self, tls: &Tls, command: &[&str]) -> io::Result<String> {
         let certificates = &tls.certificates;
         let mut output = tempfile::tempfile()?;

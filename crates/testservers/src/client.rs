@@ -9,7 +9,9 @@ use std::{
 /// For connecting, and for every read and write.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(crate) struct Client {
+/// A connection to one server.
+#[derive(Debug)]
+pub struct Client {
     stream: BufReader<TcpStream>,
 }
 
@@ -22,9 +24,11 @@ impl Client {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
+    /// Sends a command and waits for its reply, 5 seconds at most.
+    ///
     /// The reply as text: strings and numbers as they are, elements of arrays one a line, nil as nothing, errors with
     /// the leading `-`.
-    pub(crate) fn call(&mut self, arguments: &[&str]) -> io::Result<String> {
+    pub fn call(&mut self, arguments: &[&str]) -> io::Result<String> {
         self.stream.get_mut().write_all(&encode(arguments))?;
         read_reply(&mut self.stream)
     }

@@ -28,6 +28,7 @@ mod writer;
 
 pub use builder::Builder;
 pub use certificates::{CertificateFiles, Certificates};
+pub use client::Client;
 pub use cluster::Cluster;
 pub use dataset::{Dataset, Difference, Kind, Options, What};
 pub use engine::{ENGINES, Engine, any_engine, each_engine, engine, engines};

@@ -25,6 +25,8 @@ pub struct ImportWishes {
     pub copy: bool,
     /// Whether a key that the cluster has is replaced.
     pub replace: bool,
+    /// Whether what is written on the source meanwhile comes, too: then the keys stay there, and the cluster has none yet.
+    pub follow: bool,
     /// Only these databases; all when empty.
     pub databases: Vec<u32>,
 }
@@ -58,6 +60,30 @@ pub enum ImportRefusal {
         /// The source.
         address: NodeAddr,
     },
+    /// A replica's writers are held by its primary only.
+    #[error("{address} is a replica: only its primary can hold the writes when the clients are to go over")]
+    FollowsReplica {
+        /// The source.
+        address: NodeAddr,
+    },
+    /// `CLIENT PAUSE … WRITE` is there since 6.2.
+    #[error("{address} runs {version}: servers before 6.2 cannot hold their writes for the clients to go over")]
+    TooOldToFollow {
+        /// The source.
+        address: NodeAddr,
+        /// Its version.
+        version: String,
+    },
+    /// What is deleted on the source is deleted in the cluster, which would not be told from what was there before.
+    #[error("{address} holds {} in database {database}: a source is followed into an empty cluster", count(*keys, "key"))]
+    NotEmpty {
+        /// A node of the cluster.
+        address: NodeAddr,
+        /// A database that holds keys.
+        database: u32,
+        /// How many.
+        keys: u64,
+    },
     /// The cluster has no such database.
     #[error("database {database} of {address} holds {}, and the cluster has {}", count(*keys, "key"), count(*has, "database"))]
     NoSuchDatabase {
@@ -80,6 +106,11 @@ impl ImportRefusal {
             Self::OpenMove { entry_point, .. } => format!("tribune resume {entry_point}      then import"),
             Self::SourceIsClusterNode { .. } => return None,
             Self::SourceIsReplica { .. } => "copy them: --copy      or import from its primary".to_owned(),
+            Self::FollowsReplica { .. } => "follow its primary      or without --follow: --copy".to_owned(),
+            Self::TooOldToFollow { .. } => "stop whoever writes to it, then import without --follow".to_owned(),
+            Self::NotEmpty { .. } => {
+                "look at them; if they may go, empty every primary (FLUSHALL), and repeat the command".to_owned()
+            }
             Self::NoSuchDatabase { .. } => {
                 "import some databases only: --database 0      Valkey 9 has more with cluster-databases".to_owned()
             }
@@ -103,6 +134,9 @@ pub fn plan(
         return Err(ImportRefusal::OpenMove { from, to, entry_point: entry_point(view) });
     }
     refuse_source(source, wishes)?;
+    if wishes.follow {
+        refuse_to_follow(view, source)?;
+    }
     let wanted = |database: &u32| wishes.databases.is_empty() || wishes.databases.contains(database);
     let held = source.server.databases.iter().filter(|(_, keys)| **keys > 0);
     let (taken, left): (Vec<_>, Vec<_>) = held.partition(|(database, _)| wanted(database));
@@ -123,11 +157,13 @@ pub fn plan(
         "{} of {} {} to {}",
         count(keys, "key"),
         source.address,
-        if wishes.copy { "are copied" } else { "go" },
+        if wishes.copy || wishes.follow { "are copied" } else { "go" },
         count(to.len(), "shard"),
     );
-    let ImportWishes { copy, replace, .. } = *wishes;
-    let action = Action::ImportKeys { source: source.address.clone(), databases: taken, to, copy, replace };
+    let ImportWishes { copy, replace, follow, .. } = *wishes;
+    // What was copied once is replaced when it has changed.
+    let (copy, replace) = (copy || follow, replace || follow);
+    let action = Action::ImportKeys { source: source.address.clone(), databases: taken, to, copy, replace, follow };
     let reason = "each key goes to the owner of its slot".to_owned();
     Ok(Plan {
         format: FORMAT,
@@ -158,6 +194,29 @@ fn refuse_source(source: &ImportSource, wishes: &ImportWishes) -> Result<(), Imp
     Ok(())
 }
 
+fn refuse_to_follow(view: &ClusterView, source: &ImportSource) -> Result<(), ImportRefusal> {
+    let (address, server) = (source.address.clone(), &source.server);
+    if server.is_replica() {
+        return Err(ImportRefusal::FollowsReplica { address });
+    }
+    if !holds_writes(server) {
+        return Err(ImportRefusal::TooOldToFollow { address, version: server.version.clone() });
+    }
+    let mut held = view.answering().flat_map(|(node, said)| said.server.databases.iter().map(move |held| (node, held)));
+    match held.find(|(_, (_, keys))| **keys > 0) {
+        Some((node, (&database, &keys))) => {
+            Err(ImportRefusal::NotEmpty { address: node.address.clone(), database, keys })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a server has `CLIENT PAUSE … WRITE`: since 6.2.
+fn holds_writes(server: &ServerInfo) -> bool {
+    let mut numbers = server.version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (6, 2)
+}
+
 /// The owners of slots, each with about how many of the keys are its.
 fn shares(basis: &Basis, keys: u64) -> Vec<ImportShare> {
     let owners = basis.shards.iter().filter(|shard| !shard.slots.is_empty());
@@ -174,6 +233,10 @@ fn shares(basis: &Basis, keys: u64) -> Vec<ImportShare> {
 fn reasons(source: &ImportSource, wishes: &ImportWishes) -> Vec<String> {
     let address = &source.address;
     let mut reasons = vec![match (wishes.copy, wishes.replace) {
+        _ if wishes.follow => format!(
+            "the keys stay on {address}, too; what is written there meanwhile comes, until Ctrl-C cuts over: nobody is to write \
+             to the cluster before"
+        ),
         (true, true) => format!("the keys stay on {address}, too; keys that the cluster has are replaced"),
         (true, false) => format!("the keys stay on {address}, too; keys that the cluster has are kept and named"),
         (false, true) => format!("a key leaves {address} when it has arrived; keys that the cluster has are replaced"),

@@ -217,6 +217,9 @@ pub enum Action {
         copy: bool,
         /// Whether a key that the cluster has is replaced.
         replace: bool,
+        /// Whether what is written on the server meanwhile comes, too, until the user has the clients go over.
+        #[serde(default)]
+        follow: bool,
     },
     /// Let all these nodes forget one that owns nothing any more.
     Forget {

@@ -37,15 +37,20 @@ pub enum Effect {
 /// Commands that a stream has beside changes of keys.
 const WITHOUT_KEYS: [&str; 9] =
     ["PING", "REPLCONF", "MULTI", "EXEC", "PUBLISH", "SPUBLISH", "SCRIPT", "FUNCTION", "SELECT"];
+/// Where a command's subcommands are, counted from behind its step.
+const SUBCOMMANDS: usize = 3;
 /// Commands that change whole databases.
 const OF_DATABASES: [&str; 3] = ["FLUSHALL", "FLUSHDB", "SWAPDB"];
 
 impl KeyPositions {
-    /// From the reply of `COMMAND`: of each command its name, arity, flags, first key, last key and step.
+    /// From the reply of `COMMAND`: of each command its name, arity, flags, first key, last key and step; since 7.0 its subcommands
+    /// are at the end, and where these have keys, the positions of the command itself are 0 (`XGROUP`).
     pub fn of(reply: &Reply) -> Self {
         let position = |command: &Reply| {
-            let [name, _, flags, first, last, step, ..] = command.as_list()? else { return None };
-            let movable = flags.as_list()?.iter().any(|flag| flag.as_text().as_deref() == Some("movablekeys"));
+            let [name, _, flags, first, last, step, rest @ ..] = command.as_list()? else { return None };
+            let has_subcommands = rest.get(SUBCOMMANDS).and_then(Reply::as_list).is_some_and(|list| !list.is_empty());
+            let movable =
+                has_subcommands || flags.as_list()?.iter().any(|flag| flag.as_text().as_deref() == Some("movablekeys"));
             let positions = Positions {
                 first: usize::try_from(first.as_integer()?).ok()?,
                 last: last.as_integer()?,
@@ -136,7 +141,18 @@ mod tests {
             command("copy", &["write"], 1, 2, 1),
             command("ping", &[], 0, 0, 0),
             command("sort", &["write", "movablekeys"], 1, 1, 1),
+            xgroup(),
         ]))
+    }
+
+    /// As Redis 7.0 and newer tell it: behind the step are categories, tips, key specifications and subcommands.
+    fn xgroup() -> Reply {
+        let nothing = || Reply::List(Vec::new());
+        let subcommand = Reply::List(vec![Reply::text("xgroup|create")]);
+        let zero = || Reply::Integer(0);
+        let numbers = [Reply::Integer(-2), nothing(), zero(), zero(), zero(), nothing(), nothing(), nothing()];
+        let words = [Reply::text("xgroup")].into_iter().chain(numbers).chain([Reply::List(vec![subcommand])]);
+        Reply::List(words.collect())
     }
 
     #[test]
@@ -171,6 +187,7 @@ mod tests {
             ("REPLCONF GETACK *", Effect::Nothing),
             ("PUBLISH channel text", Effect::Nothing),
             ("SORT a STORE b", Effect::Asks),
+            ("XGROUP CREATE a group $", Effect::Asks),
             ("module.write a", Effect::Asks),
             ("flushall async", databases("FLUSHALL")),
             ("FLUSHDB", databases("FLUSHDB")),

@@ -1,6 +1,6 @@
 //! `tribune import`: the keys of a standalone server go to the cluster.
 
-use super::{Target, change::ChangeArgs, import_progress::Line, print_json, units};
+use super::{Target, change::ChangeArgs, import_follow::Words, import_progress::Line, print_json, units};
 use crate::{
     connection::{PASSWORD_VARIABLES, Verify},
     failure::{ExitStatus, Failure},
@@ -12,14 +12,16 @@ use crate::{
 use clap::Args;
 use node::{Connector, Family};
 use operations::{
-    importing::{Import, ask_source, databases},
+    importing::{CutOver, Follow, FollowPhase, Followed, Import, ask_source, databases},
     port::Dialer as _,
 };
 use std::{
     fmt::Write as _,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use topology::{
+    NodeAddr,
     importing::{ImportRefusal, ImportSource, ImportWishes, plan},
     plan::Plan,
 };
@@ -37,6 +39,15 @@ pub(crate) struct ImportArgs {
     /// Replace keys that the cluster has already
     #[arg(long)]
     replace: bool,
+    /// Go on with what is written on the source, into a cluster that is empty at first, until Ctrl-C cuts over
+    ///
+    /// While it follows, the first Ctrl-C has the source hold its writes, copies the last keys and ends, for the clients to go over to
+    /// the cluster; a second one gives that up. The keys stay on the source. Nobody is to write to the cluster before.
+    #[arg(long, conflicts_with = "replace")]
+    follow: bool,
+    /// With --follow: how long the source holds its writes at most, half of it for the last keys
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(1..=3600), requires = "follow")]
+    hold: u32,
     /// Only this database of the source; may be given several times
     #[arg(long, value_name = "N")]
     database: Vec<u32>,
@@ -59,6 +70,9 @@ pub(crate) struct ImportReport<'a> {
     outcome: Outcome,
     /// What became of the keys.
     imported: &'a Tally,
+    /// After a cut-over: for so long the source goes on holding its writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    writes_held_seconds: Option<f64>,
     /// How long it all took.
     seconds: f64,
 }
@@ -87,8 +101,12 @@ pub(crate) async fn run(arguments: &ImportArgs, printer: &mut Printer) -> Result
     let observation = operations::observe::look(&connector, &[target.address()?]).await?;
     let link = source_connector.dial(&address).await.map_err(source_failure)?;
     let asked = ask_source(link.as_ref()).await.map_err(source_failure)?;
-    let wishes =
-        ImportWishes { copy: arguments.copy, replace: arguments.replace, databases: arguments.database.clone() };
+    let wishes = ImportWishes {
+        copy: arguments.copy,
+        replace: arguments.replace,
+        follow: arguments.follow,
+        databases: arguments.database.clone(),
+    };
     let has = databases(&observation, needed(&asked, &wishes)).await?;
     let plan = plan(&observation.view, &asked, has, &wishes).map_err(|refusal| refused(&refusal))?;
     if !plan.changes_anything() {
@@ -98,27 +116,74 @@ pub(crate) async fn run(arguments: &ImportArgs, printer: &mut Printer) -> Result
     if !change.agree(&plan, &question(&wishes), None, printer)? {
         return Ok(ExitStatus::Done);
     }
+    let source_dialer = Arc::new(source_connector);
+    let cut_over = Arc::new(CutOver::default());
+    let follow = arguments.follow.then(|| Follow {
+        replication: source_dialer.clone(),
+        cut_over: Arc::clone(&cut_over),
+        hold: Duration::from_secs(arguments.hold.into()),
+        only: arguments.database.clone(),
+    });
     let import = Import {
         source: link,
         server: asked.server,
-        source_dialer: Arc::new(source_connector),
+        source_dialer,
         dialer: Arc::new(connector),
         encrypted,
         pipeline: arguments.pipeline,
         timeout: arguments.timeout,
+        follow,
     };
-    let line = Mutex::new(Line::new(printer, plan.cost.keys_moved, change.json));
+    let words = arguments.follow.then(|| words(arguments, &address)).transpose()?;
+    let line = Mutex::new(Line::new(printer, plan.cost.keys_moved, change.json, words.clone()));
     let show = |shown: Shown| {
         if let Ok(mut line) = line.lock() {
             line.show(shown);
         }
     };
-    let outcome = importing::carry_out(&plan, observation, import, change.patience(), &show).await;
-    let tally = line.into_inner().map_or_else(|_| Tally::default(), Line::into_tally);
-    match outcome {
-        Ok(()) => finished(arguments, &plan, &tally, printer),
-        Err(interruption) => Err(interrupted(interruption, &tally, &plan)),
+    let outcome = if arguments.follow {
+        importing::follow(&plan, observation, import, &cut_over, change.patience(), &show).await
+    } else {
+        importing::carry_out(&plan, observation, import, change.patience(), &show).await
+    };
+    let (tally, followed) = line.into_inner().map_or_else(|_| (Tally::default(), None), Line::ended);
+    match (outcome, words) {
+        (Ok(()), Some(words)) => cut_over_done(arguments, &plan, &tally, &words, followed, printer),
+        (Ok(()), None) => finished(arguments, &plan, &tally, printer),
+        (Err(interruption), Some(words)) => Err(words.interrupted(interruption, followed.as_ref(), &tally)),
+        (Err(interruption), None) => Err(interrupted(interruption, &tally, &plan)),
     }
+}
+
+fn words(arguments: &ImportArgs, source: &NodeAddr) -> Result<Words, Failure> {
+    let entry = arguments.target.address()?.bare();
+    let options = arguments.target.connection.again();
+    Ok(Words { source: source.bare(), entry, options, hold: Duration::from_secs(arguments.hold.into()) })
+}
+
+/// The clients can go over.
+fn cut_over_done(
+    arguments: &ImportArgs,
+    plan: &Plan,
+    tally: &Tally,
+    words: &Words,
+    followed: Option<Followed>,
+    printer: &mut Printer,
+) -> Result<ExitStatus, Failure> {
+    let held = match followed.map(|followed| followed.phase) {
+        Some(FollowPhase::Over(held)) => held,
+        _ => Duration::ZERO,
+    };
+    let took = printer.elapsed();
+    if arguments.change.json {
+        let (seconds, writes_held_seconds) = (took.as_secs_f64(), Some(held.as_secs_f64()));
+        let report = ImportReport { plan, outcome: Outcome::Done, imported: tally, writes_held_seconds, seconds };
+        print_json(printer, &report)?;
+    } else {
+        let (counts, took) = (counts(tally), units::duration(took));
+        printer.out(&format!("{GREEN}done{GREEN:#}: {counts}    {took}\n{}", words.over(held)));
+    }
+    Ok(ExitStatus::Done)
 }
 
 /// How many databases the cluster must have.
@@ -133,6 +198,9 @@ fn refused(refusal: &ImportRefusal) -> Failure {
 }
 
 fn question(wishes: &ImportWishes) -> String {
+    if wishes.follow {
+        return "yes copies these keys, and what is written to them until Ctrl-C cuts over.".to_owned();
+    }
     let leave = if wishes.copy {
         "copies these keys"
     } else {
@@ -146,7 +214,7 @@ fn finished(arguments: &ImportArgs, plan: &Plan, tally: &Tally, printer: &mut Pr
     let outcome = if tally.is_incomplete() { Outcome::Incomplete } else { Outcome::Done };
     if arguments.change.json {
         let seconds = printer.elapsed().as_secs_f64();
-        print_json(printer, &ImportReport { plan, outcome, imported: tally, seconds })?;
+        print_json(printer, &ImportReport { plan, outcome, imported: tally, writes_held_seconds: None, seconds })?;
     }
     let took = units::duration(printer.elapsed());
     if outcome == Outcome::Incomplete {
@@ -168,9 +236,11 @@ fn finished(arguments: &ImportArgs, plan: &Plan, tally: &Tally, printer: &mut Pr
 /// `199 997 keys arrived, 3 were there already`
 fn counts(tally: &Tally) -> String {
     let mut text = format!("{} arrived", units::count(tally.arrived, "key"));
-    for (number, what) in
-        [(tally.already_there, "were there already with the same value"), (tally.vanished, "had vanished meanwhile")]
-    {
+    for (number, what) in [
+        (tally.already_there, "were there already with the same value"),
+        (tally.vanished, "had vanished meanwhile"),
+        (tally.changed, "copied again or deleted when they had changed"),
+    ] {
         if number > 0 {
             let _ = write!(text, ", {} {what}", units::grouped(number));
         }

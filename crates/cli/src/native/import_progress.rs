@@ -1,6 +1,7 @@
 //! How far an import has come: one line that is written over, or lines of JSON.
 
 use super::{
+    import_follow::{self, Words},
     telling::{Telling, per_second, seconds_left},
     units,
 };
@@ -9,9 +10,15 @@ use crate::{
     moving::Shown,
     printer::Printer,
 };
-use operations::run::Progress;
+use operations::{
+    importing::{FollowPhase, Followed},
+    run::Progress,
+};
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Time between two lines on how far a source is followed, where there is no terminal.
+const LOG_LINES: Duration = Duration::from_secs(10);
 
 /// The line that tells how far an import has come.
 pub(crate) struct Line<'a> {
@@ -20,6 +27,10 @@ pub(crate) struct Line<'a> {
     begin: Instant,
     keys: u64,
     tally: Tally,
+    words: Option<Words>,
+    followed: Option<Followed>,
+    /// When that was last told where there is no terminal.
+    logged: Option<Instant>,
 }
 
 /// What a line of JSON tells.
@@ -35,13 +46,14 @@ struct Report {
 }
 
 impl<'a> Line<'a> {
-    pub(crate) fn new(printer: &'a mut Printer, keys: u64, json: bool) -> Self {
-        Self { printer, telling: Telling::new(json), begin: Instant::now(), keys, tally: Tally::default() }
+    pub(crate) fn new(printer: &'a mut Printer, keys: u64, json: bool, words: Option<Words>) -> Self {
+        let (telling, begin, tally) = (Telling::new(json), Instant::now(), Tally::default());
+        Self { printer, telling, begin, keys, tally, words, followed: None, logged: None }
     }
 
-    /// What became of the keys.
-    pub(crate) fn into_tally(self) -> Tally {
-        self.tally
+    /// What became of the keys, and how far the source was followed at last.
+    pub(crate) fn ended(self) -> (Tally, Option<Followed>) {
+        (self.tally, self.followed)
     }
 
     pub(crate) fn show(&mut self, what: Shown) {
@@ -51,8 +63,11 @@ impl<'a> Line<'a> {
             }
             Shown::Progress(Progress::Imported(imported)) => {
                 self.tally.take(&imported);
-                self.tell();
+                if self.followed.is_none() {
+                    self.tell();
+                }
             }
+            Shown::Progress(Progress::Followed(followed)) => self.follow(&followed),
             Shown::Progress(Progress::Waiting { missing }) => self.printer.progress(&format!("waiting: {missing}")),
             Shown::Progress(Progress::LargeKey { key, bytes }) => {
                 self.printer.note(&format!("a large key goes alone: {}, {}\n", shown(&key), units::bytes(bytes)));
@@ -63,6 +78,27 @@ impl<'a> Line<'a> {
                     .note(&format!("{to} go through this machine, the source cannot send them itself: {reason}\n"));
             }
             Shown::Progress(_) | Shown::Unrecorded(_) => {}
+        }
+    }
+
+    fn follow(&mut self, followed: &Followed) {
+        let before = self.followed.replace(*followed).map(|before| before.phase);
+        // After an attempt that was too slow it goes on as before.
+        let goes_on = before.is_some() && followed.phase == FollowPhase::Following;
+        let words = self.words.as_ref().and_then(|words| words.of_phase(followed.phase));
+        if let Some(words) = words.filter(|_| !goes_on) {
+            self.logged = Some(Instant::now());
+            self.printer.note(&words);
+            return;
+        }
+        let text = import_follow::line(followed);
+        if self.telling.is_due() {
+            self.telling.tell(self.printer, &import_follow::Report::of(followed), &text);
+        }
+        let is_log = !self.telling.json && !self.printer.is_live();
+        if is_log && self.logged.is_none_or(|logged| logged.elapsed() >= LOG_LINES) {
+            self.logged = Some(Instant::now());
+            self.printer.note(&format!("{text}\n"));
         }
     }
 

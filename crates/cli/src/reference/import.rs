@@ -53,6 +53,7 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
     let wishes = ImportWishes {
         copy: session.invocation.has("--cluster-copy"),
         replace: session.invocation.has("--cluster-replace"),
+        follow: false,
         databases: Vec::new(),
     };
     let needed = asked.server.databases.keys().max().map_or(1, |highest| highest.saturating_add(1));
@@ -60,6 +61,7 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
     let plan = plan(&observation.view, &asked, has, &wishes).map_err(|refusal| refuse(&refusal, terminal))?;
     announce(&plan, terminal);
     let import = Import {
+        follow: None,
         source: link,
         server: asked.server,
         source_dialer: Arc::new(source_connector),
@@ -200,7 +202,7 @@ fn lines(imported: &Imported, source: &NodeAddr) -> String {
     for key in &imported.keys {
         let _ = write!(text, "Migrating {} to {to}: ", shown(key));
         match &imported.fate {
-            Fate::Arrived | Fate::AlreadyThere | Fate::Vanished => text.push_str("OK\n"),
+            Fate::Arrived | Fate::AlreadyThere | Fate::Vanished | Fate::Changed => text.push_str("OK\n"),
             Fate::Kept => {
                 let _ = writeln!(
                     text,

@@ -9,6 +9,7 @@ mod create;
 mod everywhere;
 mod fix;
 mod importing;
+mod importing_follow;
 mod interrupted;
 mod large_keys;
 mod letting_in;

@@ -84,6 +84,11 @@ impl Importer<'_> {
         if items.is_empty() {
             return Ok(left);
         }
+        if self.order.follow {
+            // The source goes on serving its clients, which wait during MIGRATE.
+            left.add(self.relay(owner, database, items).await?);
+            return Ok(left);
+        }
         let (way, rest) = self.way(owner, database, items).await?;
         left.add(match way {
             Way::Migrate => self.migrate(owner, database, rest.again).await?,
@@ -104,6 +109,8 @@ impl Importer<'_> {
 
     /// Takes down that keys have arrived.
     pub(super) fn arrived(&self, owner: &Owner, database: u32, items: Vec<Item>) -> Result<(), RunError> {
-        self.tell(owner, database, names(items), Fate::Arrived)
+        let (changed, arrived): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.is(Standing::Changed));
+        self.tell(owner, database, names(changed), Fate::Changed)?;
+        self.tell(owner, database, names(arrived), Fate::Arrived)
     }
 }

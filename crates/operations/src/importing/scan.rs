@@ -47,10 +47,15 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The next keys that go together; none at the end, or when it is to stop.
+    /// Whether there is nothing more.
+    pub(super) fn is_done(&self) -> bool {
+        self.cursor.is_none() && self.listed.is_empty() && self.ready.is_empty() && self.gathered.is_empty()
+    }
+
+    /// The next keys that go together; none at the end, when it is to stop, and when changed keys are to be copied first.
     pub(super) async fn next_parcel(&mut self) -> Result<Option<Vec<Item>>, NodeError> {
         loop {
-            if self.importer.stop.is_cancelled() {
+            if self.importer.stop.is_cancelled() || self.importer.notes.are_full() {
                 return Ok(None);
             }
             if let Some(parcel) = self.ready.pop_front() {

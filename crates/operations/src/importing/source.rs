@@ -50,7 +50,8 @@ pub async fn databases(observation: &Observation, needed: u32) -> Result<u32, No
     Ok(least)
 }
 
-async fn has(link: &dyn NodeLink, database: u32) -> Result<bool, NodeError> {
+/// Whether a server has a database.
+pub(super) async fn has(link: &dyn NodeLink, database: u32) -> Result<bool, NodeError> {
     match in_database(link, database, vec![Command::Ping]).await {
         Ok(_) => Ok(true),
         Err(NodeError { trouble: Trouble::Refusal(_), .. }) => Ok(false),

@@ -86,6 +86,16 @@ pub enum Command {
     FieldExpiry(Key, Vec<Vec<u8>>),
     /// `SCAN`: from this cursor, about so many keys of the selected database.
     Scan(u64, u32),
+    /// `COMMAND`: all commands, each with where its keys are.
+    CommandTable,
+    /// `COMMAND GETKEYS` of this command: its keys; refused for one without keys.
+    KeysOf(Vec<Vec<u8>>),
+    /// `CLIENT PAUSE … WRITE` (6.2): whoever writes waits, for so long at most.
+    HoldWriters(Duration),
+    /// `CLIENT UNPAUSE` (6.2)
+    ReleaseWriters,
+    /// `UNLINK` (4.0) of a key in the cluster that is gone where it came from.
+    Delete(Gone),
     /// `WATCH`: the next transaction on the link fails when one of these has changed.
     Watch(Vec<Key>),
     /// `UNLINK` (4.0) of keys that are in the cluster.
@@ -279,6 +289,25 @@ impl Arrived {
     /// The proof, from two readings of this key, on the server and at the owner, that say the same.
     pub fn same(key: &Key, here: &Reading, there: &Reading) -> Option<Self> {
         here.same(there).then(|| Self(key.clone()))
+    }
+
+    /// The key.
+    pub const fn key(&self) -> &Key {
+        &self.0
+    }
+}
+
+/// Proof that a key is gone on the server that is followed: without it none can be deleted in the cluster.
+///
+/// It is made from what the server says after its replication stream has told of a change of this key, and is as fresh as that: when
+/// the key comes again, the stream tells so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone(Key);
+
+impl Gone {
+    /// The proof, from the server's reply to `DUMP` of this key.
+    pub fn by(key: &Key, dump: &Reply) -> Option<Self> {
+        (*dump == Reply::Nil).then(|| Self(key.clone()))
     }
 
     /// The key.

@@ -4,6 +4,7 @@ use super::{RunError, Runner, steps::changed};
 use crate::{
     importing::{self, Order},
     observe::look,
+    port::NothingToLose,
 };
 use tokio_util::sync::CancellationToken;
 use topology::{NodeAddr, plan::ImportShare};
@@ -26,6 +27,14 @@ impl Runner<'_> {
         let cluster = look(import.dialer.as_ref(), &addresses).await.map_err(|none| RunError::Node(none.first))?;
         if let Some(gone) = to.iter().find(|share| cluster.view.node(share.node.id).is_none()) {
             return Err(changed(&gone.node, "it is not in the cluster any more"));
+        }
+        // What is deleted on a source that is followed is deleted in the cluster.
+        let is_empty = |server| NothingToLose::by(server);
+        if order.follow
+            && let Some((node, not_empty)) =
+                cluster.view.answering().find_map(|(node, said)| Some((node, is_empty(&said.server).err()?)))
+        {
+            return Err(RunError::Changed { address: node.address.clone(), change: not_empty.to_string() });
         }
         importing::run(import, order, cluster, self.patience, self.progress, stop).await
     }
