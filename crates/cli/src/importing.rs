@@ -169,6 +169,7 @@ pub(crate) async fn follow(
             outcome = &mut running => return outcome.map_err(interruption),
         }
         if cut_over.ask() {
+            show(Shown::Stopping);
             continue;
         }
         if stop.is_cancelled() {

@@ -70,7 +70,7 @@ pub(crate) async fn carry_out(
 pub(crate) enum Shown {
     /// What the run tells.
     Progress(Progress),
-    /// The user asked it to stop, and it is about to.
+    /// The user asked it to stop, and it is about to; where a source is followed, by the cut-over.
     Stopping,
     /// There is no record of the run, for this reason: it goes on, but other commands do not know of it.
     Unrecorded(String),

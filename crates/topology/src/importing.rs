@@ -188,7 +188,7 @@ fn refuse_source(source: &ImportSource, wishes: &ImportWishes) -> Result<(), Imp
     if source.server.cluster_enabled {
         return Err(ImportRefusal::SourceIsClusterNode { address: address() });
     }
-    if source.server.is_replica() && !wishes.copy {
+    if source.server.is_replica() && !wishes.copy && !wishes.follow {
         return Err(ImportRefusal::SourceIsReplica { address: address() });
     }
     Ok(())
@@ -257,4 +257,17 @@ fn reasons(source: &ImportSource, wishes: &ImportWishes) -> Vec<String> {
     }
     reasons.push("not copied: cached scripts, users and configuration".to_owned());
     reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_hold_their_writes_since_6_2() {
+        for (version, holds) in [("6.0.20", false), ("5.0", false), ("6.2.0", true), ("7.0.15", true), ("10.0", true)] {
+            let server = ServerInfo { version: version.to_owned(), ..ServerInfo::parse("") };
+            assert_eq!(holds_writes(&server), holds, "{version}");
+        }
+    }
 }

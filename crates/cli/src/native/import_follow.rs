@@ -66,9 +66,7 @@ impl Words {
                 "all keys are copied; following {source}, whose writes go on\n  Ctrl-C cuts over: {source} holds its writes for {hold} s \
                  at most, the last keys are copied, and the clients can go over\n"
             )),
-            FollowPhase::CuttingOver => {
-                Some(format!("{source} holds its writes: copying the last keys (Ctrl-C again gives that up)\n"))
-            }
+            FollowPhase::CuttingOver => Some(format!("{source} holds its writes: copying the last keys\n")),
             FollowPhase::TooSlow => Some(format!(
                 "the last keys took more than half of {hold} s: {source} writes again, and is followed as before; Ctrl-C tries once more\n"
             )),

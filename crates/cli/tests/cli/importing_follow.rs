@@ -14,7 +14,9 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use testservers::{Client, Cluster, Dataset, Engine, Kind, Options, Process, Server, Servers, any_engine, engine};
+use testservers::{
+    Client, Cluster, Dataset, Engine, Kind, Options, Process, Proxy, Server, Servers, any_engine, engine,
+};
 
 /// Three primaries, with several databases where that engine has them in clusters.
 fn destination(engine: &Engine) -> (Servers, &'static [u32]) {
@@ -23,7 +25,7 @@ fn destination(engine: &Engine) -> (Servers, &'static [u32]) {
     }
     let servers = Servers::start_with(engine, 3, |builder, _| builder.config("cluster-databases", "16"));
     tribune(&format!("create --yes {}", addresses(&servers))).succeeded();
-    (servers, &[0, 2])
+    (servers, &[0, 2, 5])
 }
 
 /// The program while it follows, and what it has told.
@@ -92,7 +94,7 @@ impl Traffic {
             let (stop, written) = (Arc::clone(&stop), Arc::clone(&written));
             move || {
                 for number in 0_u64.. {
-                    let database = databases[usize::try_from(number / 100).unwrap() % databases.len()];
+                    let database = databases[usize::try_from(number / 100 % 2).unwrap() % databases.len()];
                     let commands = writes(number, databases);
                     let selected = client.call(&["SELECT", &database.to_string()]).is_ok();
                     let all = selected && commands.iter().all(|command| write(&mut client, command));
@@ -232,9 +234,10 @@ fn assert_same(source: &Server, servers: &Servers, databases: &[u32]) {
     panic!("{} differences: {:#?}", found.len(), &found[..found.len().min(10)]);
 }
 
-fn text_only(databases: u32) -> Dataset {
-    let kinds = vec![Kind::Text, Kind::Number, Kind::List, Kind::Set, Kind::Hash, Kind::SortedSet];
-    Dataset::generate(11, &Options { kinds, databases, ..Options::small(3000) })
+/// Values that all engines print in the same way.
+fn plain() -> Dataset {
+    let kinds = vec![Kind::Text, Kind::Number, Kind::List, Kind::Set, Kind::Hash];
+    Dataset::generate(11, &Options { kinds, ..Options::small(3000) })
 }
 
 #[test]
@@ -243,12 +246,18 @@ fn what_is_written_until_the_cut_over_is_in_the_cluster_and_what_is_deleted_is_g
         let (Some(from), Some(to)) = (engine(from), engine(to)) else { continue };
         let source = Server::builder(&from).cluster(false).start();
         let (servers, databases) = destination(&to);
-        text_only(1).write(&Cluster::standalone(&source));
+        plain().write(&Cluster::standalone(&source));
         let traffic = Traffic::start(&source, databases);
         traffic.go_on(200);
         let words = format!("import {} --from {} --follow --hold 120 --yes", servers[0].address(), source.address());
         let mut following = Following::start(&words);
         following.tells("Ctrl-C cuts over");
+        if databases.len() > 1 {
+            // It was empty when the import began.
+            let mut client = source.client();
+            assert_eq!(client.call(&["SELECT", "5"]).unwrap(), "OK");
+            assert_eq!(client.call(&["SET", "new", "here"]).unwrap(), "OK");
+        }
         traffic.go_on(1000);
         following.interrupt();
         let (code, out, err) = following.end();
@@ -260,5 +269,117 @@ fn what_is_written_until_the_cut_over_is_in_the_cluster_and_what_is_deleted_is_g
         assert_same(&source, &servers, databases);
         source.call_ok(&["CLIENT", "UNPAUSE"]);
         traffic.end();
+    }
+}
+
+/// Servers with nothing in them but these keys of the source.
+fn afresh(source: &Server, servers: &Servers) {
+    source.call_ok(&["CLIENT", "UNPAUSE"]);
+    for server in servers.iter().chain([source]) {
+        server.call_ok(&["FLUSHALL"]);
+    }
+    for number in 0..20 {
+        source.call_ok(&["SET", &format!("key:{number}"), "value"]);
+    }
+}
+
+fn keys(servers: &Servers) -> usize {
+    servers.iter().map(|server| server.call_ok(&["DBSIZE"]).parse::<usize>().unwrap()).sum()
+}
+
+#[test]
+fn what_a_follower_cannot_do_for_the_cluster_ends_it_and_deletes_nothing() {
+    let Some(engine) = any_engine() else { return };
+    let (source, servers) = (Server::builder(&engine).cluster(false).start(), cluster(&engine, 3, 0));
+    let (entry, from) = (servers[0].address(), source.address());
+    let words = format!("import {entry} --from {from} --follow --yes");
+    let begin_anew = format!("tribune call {entry} FLUSHALL --only-primaries");
+    for command in ["FLUSHALL", "FLUSHDB", "SWAPDB 0 1"] {
+        afresh(&source, &servers);
+        let mut following = Following::start(&words);
+        following.tells("Ctrl-C cuts over");
+        source.call_ok(&command.split(' ').collect::<Vec<_>>());
+        let name = command.split(' ').next().unwrap();
+        following.ends_with(1, &[&format!("error: {from} has run {name}"), "nothing was deleted", &begin_anew]);
+        assert_eq!(keys(&servers), 20);
+    }
+    // What is there already could not be told from what has come from the source.
+    afresh(&source, &servers);
+    assert!(servers.iter().any(|server| server.call(&["SET", "of the cluster", "kept"]) == "OK"));
+    tribune(&words).refused(1, &["a source is followed into an empty cluster", "empty every primary"]);
+    assert_eq!(keys(&servers), 1);
+    let replica = Server::builder(&engine).cluster(false).start();
+    replica.call_ok(&["REPLICAOF", "127.0.0.1", &source.port().to_string()]);
+    afresh(&source, &servers);
+    eventually("the replica has its data", || replica.call_ok(&["DBSIZE"]) == "20");
+    tribune(&format!("import {entry} --from {} --follow --yes", replica.address()))
+        .refused(1, &["is a replica", "follow its primary"]);
+    tribune(&format!("{words} --replace")).refused(2, &["--replace"]);
+    assert_eq!(keys(&servers), 0);
+
+    // A database that the cluster does not have.
+    let mut following = Following::start(&words);
+    following.tells("Ctrl-C cuts over");
+    source.call_ok(&["MOVE", "key:1", "3"]);
+    following.ends_with(1, &[&format!("error: {from} writes to database 3"), &begin_anew]);
+
+    afresh(&source, &servers);
+    let mut following = Following::start(&words);
+    following.tells("Ctrl-C cuts over");
+    source.kill();
+    following.ends_with(1, &[&from, &begin_anew, "then the same command begins anew"]);
+    assert_eq!(keys(&servers), 20);
+}
+
+#[test]
+fn a_cut_over_that_is_late_or_given_up_lets_the_writers_go_on() {
+    let Some(engine) = any_engine() else { return };
+    let (source, servers) = (Server::builder(&engine).cluster(false).start(), cluster(&engine, 3, 0));
+    let proxy = Proxy::start(source.port());
+    let (entry, from) = (servers[0].address(), proxy.address());
+    let start = |more: &str| {
+        afresh(&source, &servers);
+        let mut following = Following::start(&format!("import {entry} --from {from} --follow --yes {more}"));
+        following.tells("Ctrl-C cuts over");
+        following
+    };
+    // A distant source: it is asked to hold its writes, and for its offset, which takes longer than half of the time.
+    let mut following = start("--hold 6 --json");
+    proxy.delay(Duration::from_millis(900));
+    following.interrupt();
+    following.tells("writes again, and is followed as before");
+    assert_eq!(source.call(&["SET", "key:1", "later"]), "OK");
+    proxy.delay(Duration::ZERO);
+    following.interrupt();
+    let (code, out, err) = following.end();
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("\"writes_held_seconds\"") && out.contains("\"changed\": 1"), "{out}{err}");
+    let owner = servers.iter().find(|server| server.call(&["GET", "key:1"]) == "later");
+    assert!(owner.is_some(), "{err}");
+
+    let mut following = start("--hold 600");
+    proxy.delay(Duration::from_secs(1));
+    following.interrupt();
+    following.tells("holds its writes");
+    following.interrupt();
+    following.ends_with(130, &["stopped before the cut-over", "its writes go on", "begins anew"]);
+    // Nobody waits.
+    assert_eq!(source.call(&["SET", "key:2", "later"]), "OK");
+    proxy.delay(Duration::ZERO);
+
+    // Databases that were not asked for are passed over. Nodes that do not answer: a second Ctrl-C ends the wait for them.
+    let mut following = start("--database 0");
+    source.call_ok(&["MOVE", "key:3", "3"]);
+    eventually("it is gone in the cluster, too", || keys(&servers) == 19);
+    for server in &servers {
+        server.stop_process();
+    }
+    source.call_ok(&["SET", "key:4", "later"]);
+    following.interrupt();
+    following.tells("cutting over");
+    following.interrupt();
+    following.ends_with(130, &["stopped before the cut-over", "begins anew"]);
+    for server in &servers {
+        server.continue_process();
     }
 }
