@@ -59,7 +59,7 @@ impl<'a> Line<'a> {
     pub(crate) fn show(&mut self, what: Shown) {
         match what {
             Shown::Stopping if self.words.is_some() => {
-                self.printer.note("cutting over: the changes so far first (Ctrl-C again gives it up)\n")
+                self.printer.note("cutting over: the changes so far first (Ctrl-C again gives it up)\n");
             }
             Shown::Stopping => {
                 self.printer.note("finishing the parcels on their way, then stopping (again to stop hard)\n");

@@ -160,7 +160,7 @@ fn writes(number: u64, databases: &[u32]) -> Vec<String> {
         23 => format!("LMOVE list:{key} list:{other} LEFT RIGHT"),
         _ => format!("INCR count:{key}"),
     };
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         let more = format!("APPEND many:{key} x");
         return vec!["MULTI".into(), one, more, format!("INCR many-count:{other}"), "EXEC".into()];
     }
