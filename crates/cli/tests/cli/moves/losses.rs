@@ -58,12 +58,15 @@ fn a_move_whose_source_is_lost_for_good_goes_on_from_its_replica() {
         let before = scene.slots(other).len();
         let running = scene.start(&format!("{} {SLOWLY}", scene.reshard(400, lost, other)));
         eventually(&format!("{what}: it has begun"), || scene.slots(other).len() > before + 30);
+        let lost_id = scene.servers[lost].call_ok(&["CLUSTER", "MYID"]);
         scene.servers[lost].kill();
         let run = running.finish();
         assert_ne!(run.code, Some(0), "{what}: {run:#?}");
         // The destination believes no new owner of slots that it imports before it is told.
         eventually(&format!("{what}: a replica has taken over"), || {
-            scene.servers[2].call_ok(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+            let nodes = scene.servers[2].call_ok(&["CLUSTER", "NODES"]);
+            let owns_none = |line: &str| line.starts_with(&lost_id) && line.split_whitespace().count() == 8;
+            nodes.lines().any(owns_none) && scene.servers[2].call_ok(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
         });
         let resumed = scene.tribune(&format!("resume {} --yes", scene.address(other)));
         assert_eq!(resumed.code, Some(0), "{what}: {run:#?} {resumed:#?}");
