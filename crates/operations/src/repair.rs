@@ -84,8 +84,7 @@ pub(crate) async fn hidden(
     keys: &mut BTreeMap<Slot, u64>,
 ) -> Result<(), NodeError> {
     let own = &said.myself;
-    let shown: SlotSet = own.importing.keys().chain(own.migrating.keys()).copied().collect();
-    let slots: Vec<Slot> = slots.difference(&own.slots.union(&shown)).iter().collect();
+    let slots: Vec<Slot> = slots.difference(&own.slots.union(&own.open_slots())).iter().collect();
     let Some(other) = said.peers.iter().find(|peer| peer.is_primary()).map(|peer| peer.id) else { return Ok(()) };
     if !hides(&said.server) {
         return Ok(());
@@ -118,9 +117,7 @@ async fn as_importing(link: &dyn NodeLink, slots: &[Slot], from: NodeId) -> Resu
 }
 
 fn hides(server: &ServerInfo) -> bool {
-    let mut numbers = server.version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
-    let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    server.engine == Engine::Redis && version >= (8, 4)
+    server.engine == Engine::Redis && server.is_since(8, 4)
 }
 
 /// Slots of which somebody holds keys who does not own them.

@@ -213,8 +213,7 @@ fn refuse_to_follow(view: &ClusterView, source: &ImportSource) -> Result<(), Imp
 
 /// Whether a server has `CLIENT PAUSE … WRITE`: since 6.2.
 fn holds_writes(server: &ServerInfo) -> bool {
-    let mut numbers = server.version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
-    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (6, 2)
+    server.is_since(6, 2)
 }
 
 /// The owners of slots, each with about how many of the keys are its.

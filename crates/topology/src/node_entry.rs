@@ -89,6 +89,11 @@ impl NodeEntry {
         text.lines().filter(|line| !line.trim().is_empty()).map(str::parse).collect()
     }
 
+    /// The slots that the node calls open, in either direction; it tells only its own.
+    pub fn open_slots(&self) -> SlotSet {
+        self.migrating.keys().chain(self.importing.keys()).copied().collect()
+    }
+
     /// Whether the node is a primary.
     pub fn is_primary(&self) -> bool {
         self.flags.has(&Flag::Primary)

@@ -85,6 +85,12 @@ impl std::fmt::Display for Engine {
 }
 
 impl ServerInfo {
+    /// Whether the version is this one or a later one. A Valkey server has versions of its own: look at the engine, too.
+    pub fn is_since(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self.version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+        (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (major, minor)
+    }
+
     /// Reads the reply of `INFO`.
     pub fn parse(text: &str) -> Self {
         let mut info = Self::default();

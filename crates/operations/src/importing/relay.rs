@@ -172,5 +172,5 @@ impl Importer<'_> {
 
 /// Whether a server tells when keys go, and not only how long they stay: since 7.0.
 fn tells_expiry_time(server: &ServerInfo) -> bool {
-    server.version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 7)
+    server.is_since(7, 0)
 }

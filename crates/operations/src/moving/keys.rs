@@ -150,16 +150,14 @@ impl Transfer<'_> {
         &self,
         slots: &SlotSet,
         shared: &SlotSet,
-        ahead: Option<Ahead>,
+        mut ahead: Option<Ahead>,
     ) -> Result<Vec<(Slot, Key)>, RunError> {
         let mut doubts = Doubts { shared: shared.clone(), ..Doubts::default() };
-        let mut ahead = ahead;
         let mut idle = 0;
         loop {
             // What was seen before the slots were open does not tell that none is left: clients may have written since.
-            let early = ahead.take();
-            let is_final = early.is_none();
-            let Ahead { first, mut others } = match early {
+            let is_final = ahead.is_none();
+            let Ahead { first, mut others } = match ahead.take() {
                 Some(ahead) => ahead,
                 None => self.look(slots, &doubts).await?,
             };

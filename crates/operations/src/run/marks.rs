@@ -8,7 +8,7 @@ use crate::{
 use futures_util::future::join_all;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
-use topology::{Engine, NodeEntry, NodeView, SlotSet};
+use topology::{Engine, NodeView, SlotSet};
 
 /// How long replicas may take to follow.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,15 +46,10 @@ impl Runner<'_> {
         let valkeys = views.iter().filter(|view| view.server.engine == Engine::Valkey && view.myself.is_primary());
         let kept = valkeys.filter_map(|own| {
             let replicas = views.iter().filter(|view| view.myself.primary == Some(own.myself.id));
-            let marks = replicas.fold(SlotSet::new(), |marks, replica| marks.union(&marked(&replica.myself)));
+            let marks = replicas.fold(SlotSet::new(), |marks, replica| marks.union(&replica.myself.open_slots()));
             let link = self.links.get(&own.myself.id)?;
-            Some((link.as_ref(), marks.difference(&marked(&own.myself))))
+            Some((link.as_ref(), marks.difference(&own.myself.open_slots())))
         });
         kept.filter(|(_, slots)| !slots.is_empty()).collect()
     }
-}
-
-/// The slots that a node calls open.
-fn marked(node: &NodeEntry) -> SlotSet {
-    node.migrating.keys().chain(node.importing.keys()).copied().collect()
 }

@@ -81,8 +81,7 @@ impl Runner<'_> {
 
     /// Closes those of these slots that are open.
     async fn close_open(&self, link: &dyn NodeLink, view: &NodeView, slots: &SlotSet) -> Result<(), RunError> {
-        let own = &view.myself;
-        let open: SlotSet = own.migrating.keys().chain(own.importing.keys()).copied().collect();
+        let open = view.myself.open_slots();
         self.told(link, view).await?.tell_all(&open.intersection(slots), SlotState::Stable).await
     }
 

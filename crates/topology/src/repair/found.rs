@@ -35,7 +35,7 @@ pub fn doubtful(view: &ClusterView) -> SlotSet {
         let own = &said.myself;
         twice = twice.union(&once.intersection(&own.slots));
         once = once.union(&own.slots);
-        open = open.union(&own.migrating.keys().chain(own.importing.keys()).copied().collect());
+        open = open.union(&own.open_slots());
     }
     once.complement().union(&twice).union(&open).union(&disputed(view))
 }
