@@ -8,11 +8,11 @@ use crate::{
 use futures_util::future::try_join_all;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, slice,
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
-use topology::{ClusterView, Flag, NodeAddr, NodeView, ObservedNode, plan::NodeRef};
+use topology::{ClusterView, Flag, Host, NodeAddr, NodeView, ObservedNode, plan::NodeRef};
 
 /// Shortest time between two looks at all nodes.
 const LOOK: Duration = Duration::from_millis(10);
@@ -63,6 +63,7 @@ impl Runner<'_> {
 
     /// Lets all these nodes forget one, with the proof made from what all of them say now.
     pub(super) async fn forget(&self, node: &NodeRef, by: &[NodeRef]) -> Result<(), RunError> {
+        self.await_handshakes(node, by).await?;
         let look = self.look(by).await?;
         let view = ClusterView {
             nodes: look
@@ -78,6 +79,34 @@ impl Runner<'_> {
             async move { command(self.link(&by)?, Command::Forget(proof)).await }
         };
         try_join_all(knows.map(forget)).await.map(drop)
+    }
+
+    /// Looks until neither these nodes nor this one are still meeting each other: servers have a node under a random id until
+    /// then, so that one who has just forgotten it would come to know it again. They give a handshake up themselves after the node
+    /// timeout, at least 1 s; where they begin it again and again, because the bus is closed, waiting longer would not help.
+    async fn await_handshakes(&self, node: &NodeRef, with: &[NodeRef]) -> Result<(), RunError> {
+        let reached = self.links.contains_key(&node.id).then_some(node);
+        let all: Vec<NodeRef> = with.iter().chain(reached).cloned().collect();
+        let others = |by: &NodeRef| if by.id == node.id { with } else { slice::from_ref(node) };
+        let begin = Instant::now();
+        while begin.elapsed() < self.patience.agreement {
+            let look = self.look(&all).await?;
+            let meeting = look.iter().find(|(by, said)| {
+                let mut met = said.peers.iter().filter(|entry| !known(entry));
+                met.any(|entry| others(by).iter().any(|other| self.is_at(entry, other)))
+            });
+            let Some((by, _)) = meeting else { return Ok(()) };
+            (self.progress)(Progress::Waiting { missing: format!("{} is still meeting other nodes", by.address) });
+            sleep(MOST_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Whether an entry without a known id has the address of this node.
+    fn is_at(&self, entry: &topology::NodeEntry, node: &NodeRef) -> bool {
+        let ip = self.links.get(&node.id).map(|link| Host::Ip(link.ip()));
+        let host = entry.endpoint.host.as_ref();
+        entry.endpoint.port == node.address.port && (host == Some(&node.address.host) || host == ip.as_ref())
     }
 
     /// Looks until nothing is missing any more.

@@ -149,6 +149,30 @@ async fn a_node_is_forgotten_only_when_all_say_that_it_owns_nothing() {
 }
 
 #[tokio::test]
+async fn a_node_is_forgotten_only_when_nobody_is_meeting_it_any_more() {
+    let stage = Stage::default();
+    let gone = line(7002, "master,fail", "-", "");
+    let again = line(7002, "handshake", "-", "").replace(&id(7002).to_string(), &id(9).to_string());
+    let elsewhere = again.replace("7002", "7003");
+    let second = line(7001, "myself,master", "-", "10-19") + &line(7000, "master", "-", "0-9") + &gone + &elsewhere;
+    stage.put(7000, line(7000, "myself,master", "-", "0-9") + &line(7001, "master", "-", "10-19") + &gone);
+    stage.put(7001, second.clone() + &again);
+    let forget = vec![Action::Forget { node: node(7002), by: vec![node(7000), node(7001)] }];
+    let waited = Mutex::new(Vec::new());
+    let tell = |progress| {
+        if let Progress::Waiting { missing } = progress {
+            assert_eq!(stage.changes(), []);
+            waited.lock().unwrap().push(missing);
+            stage.put(7001, second.clone());
+        }
+    };
+    let patience = Patience { agreement: Duration::from_secs(20), service: Duration::from_secs(20) };
+    run_telling(&stage, forget, patience, &tell).await.unwrap();
+    assert_eq!(waited.into_inner().unwrap(), ["127.0.0.1:7001 is still meeting other nodes"]);
+    assert_eq!(stage.changes().iter().map(|(port, _)| *port).collect::<Vec<_>>(), [7000, 7001]);
+}
+
+#[tokio::test]
 async fn a_run_tells_what_it_does_stage_by_stage() {
     let stage = alone();
     let told = Mutex::new(Vec::new());

@@ -30,7 +30,8 @@ fn a_stall_counts_for_everything_that_would_have_been_asked_meanwhile() {
     server.continue_process();
     pass(A_WHILE);
     let latencies = probe.stop();
-    assert!(latencies.max() >= A_WHILE, "{latencies}");
+    // It is asked for the first time only some time after the stall has begun.
+    assert!(latencies.max() >= A_WHILE / 2, "{latencies}");
     assert!(latencies.quantile(0.9) >= A_WHILE / 10, "not one slow answer, but many: {latencies}");
 }
 
