@@ -12,6 +12,7 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::Ping => cmd("PING"),
         Command::Info => cmd("INFO"),
         Command::Keyspace => words(&["INFO", "keyspace"]),
+        Command::KeySizes => words(&["INFO", "keysizes"]),
         Command::ClusterInfo => words(&["CLUSTER", "INFO"]),
         Command::ClusterNodes => words(&["CLUSTER", "NODES"]),
         Command::CountKeysInSlot(slot) => with(words(&["CLUSTER", "COUNTKEYSINSLOT"]), slot.number()),

@@ -4,6 +4,7 @@ use super::{
     MoveError,
     both::{self, Trust, Verdict},
     pace::Governor,
+    short::all_short,
 };
 use crate::{
     exchange::{accepted, accepted_in, in_database, number},
@@ -35,6 +36,9 @@ pub(super) const LARGE: u64 = 1 << 20;
 /// The way from one node to another for keys.
 pub(crate) struct Transfer<'a> {
     pub(crate) source: &'a dyn NodeLink,
+    /// The source over one link or several, which take turns with the keys. A node does all that has come over one link in one go
+    /// and answers then: it would stand still until the next comes, and others would wait for all of it.
+    pub(crate) carriers: Vec<&'a dyn NodeLink>,
     /// The source again, to look at the next keys over while the last are sent: a node serves one link after the other, so that
     /// neither waits for the other's whole queue.
     pub(crate) lister: &'a dyn NodeLink,
@@ -290,6 +294,12 @@ impl Transfer<'_> {
 
     /// Tells how heavy these keys are, so that no parcel is too heavy.
     async fn weighed(&self, database: u32, mut keys: Vec<Listed>) -> Result<Vec<Listed>, NodeError> {
+        if let Some(most) = all_short(self.lister, database).await? {
+            for listed in &mut keys {
+                listed.bytes = most.saturating_add(listed.key.len() as u64);
+            }
+            return Ok(keys);
+        }
         let weigh = |part: &[Listed]| {
             let commands = part.iter().map(|listed| Command::MemoryUsage(listed.key.clone())).collect();
             in_database(self.lister, database, commands)
@@ -368,6 +378,7 @@ mod tests {
             let mut keys = self.keys.lock().unwrap();
             match command {
                 Command::Keyspace => Reply::Bytes(b"# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n".to_vec()),
+                Command::KeySizes => Reply::Bytes(Vec::new()),
                 Command::CountKeysInSlot(_) => Reply::Integer(i64::try_from(keys.len()).unwrap()),
                 Command::KeysInSlot(..) => Reply::List(keys.iter().cloned().map(Reply::Bytes).collect()),
                 Command::MemoryUsage(_) => Reply::Integer(100),
@@ -402,6 +413,7 @@ mod tests {
         let governor = Mutex::new(Governor::new(super::super::Pace::default(), std::time::Duration::ZERO));
         let transfer = Transfer {
             source: &source,
+            carriers: vec![&source],
             lister: &source,
             destination: &source,
             host: "127.0.0.1".to_owned(),

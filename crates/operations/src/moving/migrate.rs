@@ -20,9 +20,6 @@ use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 use topology::{NodeView, Reply, Slot, SlotSet, plan::NodeRef};
 
-/// Slots that are open at the same time. Each `SETSLOT` of a write costs less than the first, which makes the node write its
-/// configuration file; but others wait for all of them.
-const SLOTS: usize = 24;
 /// Keys in slots that are open at the same time, as far as several slots are: the fewer, the sooner a stop takes effect.
 const KEYS: u64 = 20_000;
 /// Keys of a slot that both nodes hold, of which more are not looked at before the move.
@@ -54,9 +51,10 @@ impl Shift<'_> {
         let shared = self.shared(slots).await?;
         self.refuse_stray(&shared.difference(open)).await?;
         let weights = self.weights(slots).await?;
+        let most = self.transfer.governor().slots();
         // What is open comes first, and is finished even when this is to stop.
-        let unopened = batches(&slots.difference(open), &weights);
-        let batches = batches(open, &weights).into_iter().chain(unopened);
+        let unopened = batches(&slots.difference(open), &weights, most);
+        let batches = batches(open, &weights, most).into_iter().chain(unopened);
         let mut closed = SlotSet::new();
         let outcome = self.shift(batches, open, &shared, &mut closed).await;
         self.tell_others(&closed).await;
@@ -104,12 +102,11 @@ impl Shift<'_> {
     /// The destination comes first. Nobody sends clients there before it knows that a slot is its own, or that it is to take its
     /// keys; and a slot has an owner whoever fails in between.
     async fn turn(&self, emptied: &SlotSet, next: &SlotSet) -> Result<(), RunError> {
-        let words = |state| {
-            let closing = emptied.iter().map(|slot| (slot, SlotState::Node(self.to.id)));
-            closing.chain(next.iter().map(move |slot| (slot, state))).collect()
-        };
-        self.destination.tell(words(SlotState::Importing(self.from.id))).await?;
-        match self.source.tell(words(SlotState::Migrating(self.to.id))).await {
+        let open = |state| next.iter().map(move |slot| (slot, state));
+        let importing = open(SlotState::Importing(self.from.id)).collect();
+        self.destination.hand_over(emptied, self.to.id, importing).await?;
+        let closing = emptied.iter().map(|slot| (slot, SlotState::Node(self.to.id)));
+        match self.source.tell(closing.chain(open(SlotState::Migrating(self.to.id))).collect()).await {
             // One that has lost its last slot may have become a replica of the destination meanwhile.
             Err(RunError::Node(_)) if next.is_empty() && self.has_let_go(emptied).await => {}
             told => told?,
@@ -213,13 +210,13 @@ impl Shift<'_> {
     }
 }
 
-/// The slots in the order in which they move, in batches of few slots and, as far as they are several, few keys.
-fn batches(slots: &SlotSet, weights: &BTreeMap<Slot, u64>) -> Vec<SlotSet> {
+/// The slots in the order in which they move, in batches of so many slots at most and, as far as they are several, few keys.
+fn batches(slots: &SlotSet, weights: &BTreeMap<Slot, u64>, most: usize) -> Vec<SlotSet> {
     let mut batches = Vec::new();
     let (mut batch, mut keys) = (Vec::new(), 0);
     for slot in slots.iter() {
         let weight = weights.get(&slot).copied().unwrap_or_default();
-        if batch.len() == SLOTS || (keys > 0 && keys + weight > KEYS) {
+        if batch.len() == most || (keys > 0 && keys + weight > KEYS) {
             batches.push(batch.drain(..).collect());
             keys = 0;
         }
@@ -243,10 +240,10 @@ mod tests {
     fn batches_hold_every_slot_once_and_few_keys() {
         let slots: SlotSet = "0-99 200".parse().unwrap();
         let weights = slots.iter().map(|slot| (slot, if slot.number() == 50 { 1_000_000 } else { 500 })).collect();
-        let batches = batches(&slots, &weights);
+        let batches = batches(&slots, &weights, 24);
         assert_eq!(batches.iter().fold(SlotSet::new(), |all, batch| all.union(batch)), slots);
         let told: Vec<String> = batches.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["0-23", "24-47", "48-49", "50", "51-74", "75-98", "99 200"]);
-        assert_eq!(super::batches(&slots, &BTreeMap::new()).len(), 5);
+        assert_eq!(super::batches(&slots, &BTreeMap::new(), 24).len(), 5);
     }
 }

@@ -14,8 +14,6 @@ const LEAST: f64 = 8_000.0;
 /// Parcels of one key at the beginning: they tell what a parcel takes whatever is in it, such as the way between the two nodes.
 /// The first opens a connection as well.
 const SINGLE: u32 = 3;
-/// How much one parcel weighs in the average.
-const WEIGHT: f64 = 0.05;
 /// The part of the budget that a parcel may take: others wait for it, for what the node does between two, and for their own
 /// answer.
 const SHARES: std::ops::RangeInclusive<f64> = 0.25..=0.5;
@@ -27,12 +25,9 @@ const SHARES: std::ops::RangeInclusive<f64> = 0.25..=0.5;
 #[derive(Clone, Debug)]
 pub(crate) struct Governor {
     pace: Pace,
-    /// How many parcels of one key went, and the least that one took, seconds.
+    /// How many parcels of one key went.
     singles: u32,
-    fixed: f64,
-    /// Units of the last parcels, and the seconds that they took beyond that, on average.
-    units: f64,
-    took: f64,
+    cost: Cost,
     /// The part of the budget that a parcel may take now.
     share: f64,
     /// Parcels on their way at once.
@@ -49,7 +44,7 @@ impl Governor {
             Some(_) => 1,
             None => 4,
         };
-        Self { pace, singles: 0, fixed: f64::MAX, units: FIRST.0, took: FIRST.1, share: 0.4, window }
+        Self { pace, singles: 0, cost: Cost::default(), share: 0.4, window }
     }
 
     /// What so many keys with so many bytes count for.
@@ -62,8 +57,8 @@ impl Governor {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "always in a small positive range")]
     pub(crate) fn most_units(&self) -> u64 {
         let units = self.pace.budget.map_or(MOST, |budget| {
-            let seconds = (budget.as_secs_f64() * self.share - self.fixed()).max(self.fixed());
-            seconds * self.units / self.took
+            let fixed = self.cost.fixed();
+            (budget.as_secs_f64() * self.share - fixed).max(fixed) / self.cost.slope()
         });
         units.clamp(LEAST, MOST) as u64
     }
@@ -78,6 +73,12 @@ impl Governor {
         self.window
     }
 
+    /// Slots that are open at the same time at most. Opening and closing takes one trip to each end, however many there are; but
+    /// others wait for all of them.
+    pub(crate) const fn slots(&self) -> usize {
+        if self.window == 1 { 24 } else { 64 }
+    }
+
     /// Questions on their way at once: a far node would stand still between two, and a near one serves others.
     pub(crate) const fn questions(&self) -> usize {
         if self.window == 1 { 1 } else { 8 }
@@ -89,32 +90,84 @@ impl Governor {
         let (units, took) = (units as f64, took.as_secs_f64());
         if self.singles < SINGLE {
             self.singles += 1;
-            self.fixed = self.fixed.min(took);
+            self.cost.single = self.cost.single.min(took);
             return;
         }
         // A single large key goes faster than many small ones, and tells nothing of these.
         if units > 0.0 && units <= MOST {
-            self.units += (units - self.units) * WEIGHT;
-            self.took += ((took - self.fixed).max(took / 10.0) - self.took) * WEIGHT;
+            self.cost.learn(units, took);
         }
-    }
-
-    /// Seconds that a parcel takes whatever is in it, as far as that is known.
-    const fn fixed(&self) -> f64 {
-        if self.singles < SINGLE { 0.0 } else { self.fixed }
     }
 
     /// Learns from what others waited lately beyond what they wait without the move, 99 times of 100.
     pub(crate) fn others_wait(&mut self, latency: Duration) {
         let Some(budget) = self.pace.budget else { return };
         // Parcels that are over soon are not what others wait for.
-        let is_ours = self.fixed() + self.took > latency.as_secs_f64() / 4.0;
+        let is_ours = self.cost.took > latency.as_secs_f64() / 4.0;
         if latency > budget.mul_f64(0.8) && is_ours {
             self.share *= 0.8;
         } else if latency < budget.mul_f64(0.5) {
             self.share *= 1.15;
         }
         self.share = self.share.clamp(*SHARES.start(), *SHARES.end());
+    }
+}
+
+/// What parcels take: something fixed, and so much for each unit. A line through the last of them, which counts newer ones more.
+///
+/// What a busy machine adds to each parcel does not make the units dearer: smaller parcels would only make it worse.
+#[derive(Clone, Debug)]
+struct Cost {
+    /// The least that a parcel of one key took, seconds.
+    single: f64,
+    /// Parcels of more keys.
+    parcels: f64,
+    /// Averages: units, seconds, and how both scatter.
+    units: f64,
+    took: f64,
+    variance: f64,
+    covariance: f64,
+}
+
+impl Cost {
+    /// How much one parcel weighs in the averages when there were many.
+    const WEIGHT: f64 = 0.04;
+    /// How much the parcels of one key weigh beside them: parcels that are all alike tell nothing of what is fixed.
+    const SINGLES: f64 = 0.01;
+    /// One that took longer than this many usual ones was held up by something else.
+    const HELD_UP: f64 = 10.0;
+
+    fn learn(&mut self, units: f64, took: f64) {
+        let took = if self.parcels > 0.0 { took.min(self.took * Self::HELD_UP) } else { took };
+        self.parcels += 1.0;
+        let weight = Self::WEIGHT.max(self.parcels.recip());
+        let (beyond, longer) = (units - self.units, took - self.took);
+        self.units += beyond * weight;
+        self.took += longer * weight;
+        self.variance = (1.0 - weight) * weight.mul_add(beyond * beyond, self.variance);
+        self.covariance = (1.0 - weight) * weight.mul_add(beyond * longer, self.covariance);
+    }
+
+    /// Seconds for each unit: more than none, and no more than the average comes to.
+    fn slope(&self) -> f64 {
+        let average = self.took.max(1e-9) / self.units;
+        let single = if self.single.is_finite() { self.single } else { 0.0 };
+        let singles = Self::SINGLES * self.units;
+        let covariance = singles.mul_add(self.took - single, self.covariance);
+        let variance = singles.mul_add(self.units, self.variance);
+        (covariance / variance).clamp(average / 10.0, average)
+    }
+
+    /// Seconds for a parcel whatever is in it.
+    fn fixed(&self) -> f64 {
+        self.units.mul_add(-self.slope(), self.took)
+    }
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        let (units, took) = FIRST;
+        Self { single: f64::INFINITY, parcels: 0.0, units, took, variance: 0.0, covariance: 0.0 }
     }
 }
 
@@ -187,6 +240,17 @@ mod tests {
             governor.sent(units, way + UNIT * u32::try_from(units).unwrap());
         }
         assert!((1900..=2100).contains(&parcel(&governor)), "{governor:?}");
+    }
+
+    #[test]
+    fn what_a_busy_machine_adds_to_each_parcel_does_not_make_them_smaller() {
+        let mut governor = Governor::new(Pace::default(), Duration::from_millis(1));
+        (0..3).for_each(|_| governor.sent(300, Duration::from_millis(1)));
+        for at in 0..200_u32 {
+            let units = u32::try_from(governor.most_units()).unwrap().min(20_000) / 10 * (6 + at % 5);
+            governor.sent(units.into(), Duration::from_micros(1900) + UNIT * units);
+        }
+        assert!((1300..=2000).contains(&parcel(&governor)), "{governor:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     exchange::in_database,
-    port::{Command, Key, Migration},
+    port::{Command, Key, Migration, NodeLink},
     run::RunError,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -22,7 +22,8 @@ struct Parcel {
 }
 
 /// What became of one.
-struct Delivered {
+struct Delivered<'a> {
+    carrier: &'a dyn NodeLink,
     slot: Slot,
     keys: u64,
     units: u64,
@@ -38,14 +39,15 @@ impl Transfer<'_> {
         let mut under_way = FuturesUnordered::new();
         let mut keys = VecDeque::from(keys);
         let mut last_arrival = Instant::now();
+        let mut free: Vec<_> = self.carriers.iter().copied().cycle().take(self.governor().window()).collect();
         loop {
-            let window = self.governor().window();
-            while under_way.len() < window {
+            while !free.is_empty() {
                 let Some(parcel) = self.next_parcel(&mut keys) else { break };
-                under_way.push(self.deliver(database, parcel));
+                under_way.extend(free.pop().map(|carrier| self.deliver(carrier, database, parcel)));
             }
             let Some(delivered) = under_way.next().await else { return Ok(outcomes) };
-            let Delivered { slot, keys, units, start, outcome } = delivered?;
+            let Delivered { carrier, slot, keys, units, start, outcome } = delivered?;
+            free.push(carrier);
             let arrival = Instant::now();
             self.governor().sent(units, arrival.saturating_duration_since(start.max(last_arrival)));
             last_arrival = arrival;
@@ -82,20 +84,25 @@ impl Transfer<'_> {
         Some(parcel)
     }
 
-    async fn deliver(&self, database: u32, parcel: Parcel) -> Result<Delivered, RunError> {
+    async fn deliver<'a>(
+        &self,
+        carrier: &'a dyn NodeLink,
+        database: u32,
+        parcel: Parcel,
+    ) -> Result<Delivered<'a>, RunError> {
         let Parcel { slot, keys, units, replace } = parcel;
         let (start, count) = (Instant::now(), keys.len() as u64);
         let timeout = self.timeout.of(units);
         let (host, port) = (self.host.clone(), self.port);
         let migration = Migration { host, port, database, timeout, replace, copy: false, keys };
         let commands = vec![Command::Migrate(Box::new(migration))];
-        let outcome = match in_database(self.source, database, commands).await?.pop() {
+        let outcome = match in_database(carrier, database, commands).await?.pop() {
             Some(Reply::Error(line)) if line.contains("BUSYKEY") => Outcome::Busy,
             Some(Reply::Error(line)) if passing(&line) => Outcome::Unsure(line),
             Some(Reply::Error(line)) => return Err(self.refusal(&line).into()),
             _ => Outcome::Done,
         };
-        Ok(Delivered { slot, keys: count, units, start, outcome })
+        Ok(Delivered { carrier, slot, keys: count, units, start, outcome })
     }
 }
 

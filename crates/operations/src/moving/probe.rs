@@ -14,6 +14,8 @@ use topology::NodeAddr;
 const PERIOD: Duration = Duration::from_millis(5);
 /// How many answers make a figure: of a hundred, one may be late.
 const WINDOW: usize = 100;
+/// How long it is found out what is usual, at most.
+const USUAL: Duration = Duration::from_millis(30);
 
 /// Nodes that are asked again and again, over links and on a thread of their own: how busy this program is does not count.
 pub(crate) struct Probe {
@@ -102,7 +104,8 @@ async fn measure(
 
 async fn usual(link: &dyn NodeLink, node: &Mutex<State>) {
     let mut answers = Vec::with_capacity(WINDOW);
-    for _ in 0..WINDOW {
+    let begin = Instant::now();
+    while answers.len() < WINDOW && begin.elapsed() < USUAL {
         answers.extend(question(link).await);
     }
     answers.sort_unstable();

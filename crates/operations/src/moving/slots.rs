@@ -15,13 +15,10 @@ use topology::{Engine, NodeId, NodeView, Reply, Slot, SlotSet};
 const LAG: Duration = Duration::from_secs(30);
 /// Links over which a node is told when each `SETSLOT` waits for its replicas.
 const LINKS: usize = 32;
-/// Slots in one write then: if replicas do not follow, the server answers after 2 s for each.
+/// Words in one write then: if replicas do not follow, the server answers after 2 s for each.
 const FEW: usize = 3;
-/// Slots in one write otherwise: the server writes its configuration file once for all of them.
-const MANY: usize = 64;
-/// Messages to other nodes that follow from one write at most: a node that gets a slot tells every other node of it in a
-/// message of its own, and serves nobody else meanwhile.
-const MESSAGES: usize = 1000;
+/// Words in one write otherwise: the server writes its configuration file once for all of them, and others wait for them.
+const MANY: usize = 96;
 
 /// What becomes of a slot.
 pub(crate) type Word = (Slot, SlotState);
@@ -33,7 +30,7 @@ pub(crate) type Word = (Slot, SlotState);
 pub(crate) struct Told<'a> {
     link: &'a dyn NodeLink,
     more: Vec<Arc<dyn NodeLink>>,
-    /// Slots in one write.
+    /// Words in one write.
     at_once: usize,
 }
 
@@ -42,7 +39,7 @@ impl<'a> Told<'a> {
     pub(crate) async fn over(link: &'a dyn NodeLink, view: &NodeView, dialer: &dyn Dialer) -> Result<Self, NodeError> {
         let waits = view.server.engine == Engine::Valkey && view.server.connected_replicas > 0;
         let dial = (0..if waits { LINKS } else { 0 }).map(|_| dialer.dial(link.address()));
-        let at_once = if waits { FEW } else { few(view.peers.len()) };
+        let at_once = if waits { FEW } else { MANY };
         Ok(Self { link, more: try_join_all(dial).await?, at_once })
     }
 
@@ -70,17 +67,29 @@ impl<'a> Told<'a> {
         Ok(())
     }
 
+    /// Gives this node, which is the owner from now on, slots that it imports; and tells it what becomes of others.
+    ///
+    /// A server that gets a slot which it imports takes a config epoch above all others, and tells every node of it in a message
+    /// to each. Once at the beginning, for the epoch, and once at the end, for all slots, is enough: in between it
+    /// gets slots that it imports no longer.
+    pub(crate) async fn hand_over(&self, slots: &SlotSet, owner: NodeId, others: Vec<Word>) -> Result<(), RunError> {
+        // Over several links there is no order between words.
+        let in_order = self.more.is_empty();
+        let last = slots.len().saturating_sub(1);
+        let own = slots.iter().enumerate().flat_map(|(at, slot)| {
+            let quietly = in_order && at != 0 && at != last;
+            let stable = quietly.then_some((slot, SlotState::Stable));
+            stable.into_iter().chain([(slot, SlotState::Node(owner))])
+        });
+        self.tell(own.chain(others).collect()).await
+    }
+
     /// Which link tells what.
     fn shares<'b>(&'b self, words: &'b [Word]) -> impl Iterator<Item = (&'b dyn NodeLink, &'b [Word])> {
         let links = self.more.iter().map(AsRef::as_ref).chain(self.more.is_empty().then_some(self.link));
         let share = words.len().div_ceil(self.more.len().max(1)).max(1);
         links.zip(words.chunks(share))
     }
-}
-
-/// Slots of which a node that knows so many others is told in one write.
-fn few(peers: usize) -> usize {
-    (MESSAGES / peers.max(1)).clamp(1, MANY)
 }
 
 /// Tells a primary that is not concerned who owns these slots now.
@@ -110,9 +119,50 @@ async fn tell_in_parts(link: &dyn NodeLink, words: &[Word], at_once: usize) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::future::BoxFuture;
+    use std::sync::Mutex;
+    use topology::NodeAddr;
 
-    #[test]
-    fn a_node_that_knows_many_others_is_told_of_few_slots_at_once() {
-        assert_eq!([0, 5, 100, 1000, 5000].map(few), [64, 64, 10, 1, 1]);
+    /// A node that takes note of what it is told.
+    struct Noted {
+        address: NodeAddr,
+        told: Mutex<Vec<String>>,
+    }
+
+    impl NodeLink for Noted {
+        fn address(&self) -> &NodeAddr {
+            &self.address
+        }
+
+        fn ip(&self) -> std::net::IpAddr {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        }
+
+        fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Reply>, NodeError>> {
+            let word = |command: &Command| match command {
+                Command::SetSlot(slot, SlotState::Node(_)) => format!("{slot} node"),
+                Command::SetSlot(slot, SlotState::Stable) => format!("{slot} stable"),
+                Command::SetSlot(slot, _) => format!("{slot} opens"),
+                other => panic!("not expected: {other:?}"),
+            };
+            self.told.lock().unwrap().extend(commands.iter().map(word));
+            Box::pin(async move { Ok(commands.iter().map(|_| Reply::Bytes(b"OK".to_vec())).collect()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn all_nodes_hear_of_slots_once_for_their_epoch_and_once_for_all_of_them() {
+        let own: NodeId = "0123456789012345678901234567890123456789".parse().unwrap();
+        let told_of = async |slots: &str| {
+            let link = Noted { address: "127.0.0.1:7000".parse().unwrap(), told: Mutex::default() };
+            let told = Told { link: &link, more: Vec::new(), at_once: 2 };
+            let next = vec![(Slot::new(9).unwrap(), SlotState::Importing(own))];
+            told.hand_over(&slots.parse().unwrap(), own, next).await.unwrap();
+            link.told.into_inner().unwrap().join(", ")
+        };
+        assert_eq!(told_of("1-4").await, "1 node, 2 stable, 2 node, 3 stable, 3 node, 4 node, 9 opens");
+        assert_eq!(told_of("1-2").await, "1 node, 2 node, 9 opens");
+        assert_eq!(told_of("1").await, "1 node, 9 opens");
+        assert_eq!(told_of("").await, "9 opens");
     }
 }

@@ -18,6 +18,8 @@ pub enum Command {
     Info,
     /// `INFO keyspace`: how many keys each database holds.
     Keyspace,
+    /// `INFO keysizes`: how long the values of each database are (Redis 8.0; nothing elsewhere).
+    KeySizes,
     /// `CLUSTER INFO`
     ClusterInfo,
     /// `CLUSTER NODES`

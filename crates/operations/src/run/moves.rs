@@ -263,12 +263,14 @@ impl Runner<'_> {
             };
             (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved: now });
         };
-        let lister = Redialled::dial(ends.source.address(), &moves.dialer).await?;
+        let dial = || Redialled::dial(ends.source.address(), &moves.dialer);
+        let (lister, second) = try_join(dial(), dial()).await?;
         let shift = Shift {
             from,
             to,
             transfer: Transfer {
                 source: ends.source,
+                carriers: vec![ends.source, &second],
                 lister: &lister,
                 destination: ends.destination,
                 host: ends.host.clone(),

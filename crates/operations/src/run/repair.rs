@@ -132,6 +132,7 @@ impl Runner<'_> {
         };
         let transfer = Transfer {
             source,
+            carriers: vec![source],
             lister: source,
             destination,
             host: entry.endpoint.host.as_ref().unwrap_or(&to.address.host).to_string(),

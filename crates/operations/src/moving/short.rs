@@ -1,0 +1,56 @@
+//! Nodes that tell by themselves that all their values are short, so that no key need be weighed.
+
+use crate::{
+    exchange::accepted,
+    port::{Command, NodeError, NodeLink},
+};
+use topology::{Reply, ServerInfo};
+
+/// Values below this many bytes count as short: a parcel of them takes no longer whichever they are.
+const SHORT: u64 = 1024;
+
+/// The bytes that no value of this database reaches, where all are short strings and the node tells so: `INFO keysizes`, Redis
+/// 8.0 and newer. None where it tells nothing, or where any value is longer or is no string.
+pub(super) async fn all_short(node: &dyn NodeLink, database: u32) -> Result<Option<u64>, NodeError> {
+    let replies = accepted(node, vec![Command::Keyspace, Command::KeySizes]).await?;
+    let text = |at: usize| replies.get(at).and_then(Reply::as_text).unwrap_or_default();
+    let keys = ServerInfo::parse(&text(0)).databases.get(&database).copied().unwrap_or_default();
+    Ok(bound(&text(1), database, keys))
+}
+
+/// What `INFO keysizes` says of a database with so many keys. It counts strings by the greatest power of two that is not above
+/// their length: `db0_distrib_strings_sizes:64=3,1K=1`.
+fn bound(sizes: &str, database: u32, keys: u64) -> Option<u64> {
+    let start = format!("db{database}_distrib_strings_sizes:");
+    let counts = sizes.lines().find_map(|line| line.trim_end().strip_prefix(&start))?;
+    let (mut counted, mut most) = (0_u64, 0);
+    for count in counts.split(',') {
+        let (least, strings) = count.split_once('=')?;
+        // From 1K on it is no plain number.
+        let least: u64 = least.parse().ok()?;
+        counted = counted.saturating_add(strings.parse().ok()?);
+        most = most.max(least.max(1).saturating_mul(2));
+    }
+    (counted == keys && most <= SHORT).then_some(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: &str = "# Keysizes\r\ndb0_distrib_strings_sizes:0=1,8=2,64=3\r\ndb1_distrib_strings_sizes:64=3,1K=1\r\n\
+        db2_distrib_strings_sizes:64=3,1024=1\r\ndb3_distrib_strings_sizes:1=4\r\ndb3_distrib_lists_items:1=1\r\n";
+
+    #[test]
+    fn keys_are_short_where_each_is_counted_as_a_short_string() {
+        assert_eq!(bound(SIZES, 0, 6), Some(128));
+        assert_eq!(bound(SIZES, 3, 4), Some(2));
+    }
+
+    #[test]
+    fn nothing_is_said_of_long_strings_of_other_types_and_by_servers_that_do_not_tell() {
+        let unknown = [(0, 7), (1, 4), (2, 4), (3, 5), (4, 0)];
+        assert_eq!(unknown.map(|(database, keys)| bound(SIZES, database, keys)), [None; 5]);
+        assert_eq!(bound("", 0, 0), None);
+    }
+}
