@@ -66,7 +66,8 @@ fn a_cluster_is_made_grown_and_shrunk_in_the_words_of_redis_trib_on_every_engine
         eventually("all agree", || tribune(&format!("--cluster check {entry}")).code == Some(0));
         silent(trib.run(&format!("del-node {entry} {to}"), ""));
         let known = |server: &Server| value(&server.call_ok(&["CLUSTER", "INFO"]), "cluster_known_nodes");
-        assert_eq!(known(&servers[0]).as_deref(), Some("4"));
+        // A node that was met again counts twice for a while.
+        eventually("four nodes are left", || known(&servers[0]).as_deref() == Some("4"));
         // redis-trib.rb shut it down.
         assert_eq!(known(&servers[3]).as_deref(), Some("1"));
         silent(trib.run(&format!("info {entry}"), ""));

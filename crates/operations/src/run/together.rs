@@ -85,12 +85,12 @@ impl Runner<'_> {
     /// then, so that one who has just forgotten it would come to know it again. They give a handshake up themselves after the node
     /// timeout, at least 1 s; where they begin it again and again, because the bus is closed, waiting longer would not help.
     async fn await_handshakes(&self, node: &NodeRef, with: &[NodeRef]) -> Result<(), RunError> {
-        let reached = self.links.contains_key(&node.id).then_some(node);
-        let all: Vec<NodeRef> = with.iter().chain(reached).cloned().collect();
         let others = |by: &NodeRef| if by.id == node.id { with } else { slice::from_ref(node) };
         let begin = Instant::now();
         while begin.elapsed() < self.patience.agreement {
-            let look = self.look(&all).await?;
+            let mut look = self.look(with).await?;
+            // It meets nobody when it has been stopped.
+            look.extend(self.look(slice::from_ref(node)).await.unwrap_or_default());
             let meeting = look.iter().find(|(by, said)| {
                 let mut met = said.peers.iter().filter(|entry| !known(entry));
                 met.any(|entry| others(by).iter().any(|other| self.is_at(entry, other)))

@@ -149,7 +149,7 @@ async fn a_node_is_forgotten_only_when_all_say_that_it_owns_nothing() {
 }
 
 #[tokio::test]
-async fn a_node_is_forgotten_only_when_nobody_is_meeting_it_any_more() {
+async fn a_node_is_forgotten_only_when_nobody_is_meeting_it_any_more_and_may_be_stopped_before() {
     let stage = Stage::default();
     let gone = line(7002, "master,fail", "-", "");
     let again = line(7002, "handshake", "-", "").replace(&id(7002).to_string(), &id(9).to_string());
@@ -157,6 +157,7 @@ async fn a_node_is_forgotten_only_when_nobody_is_meeting_it_any_more() {
     let second = line(7001, "myself,master", "-", "10-19") + &line(7000, "master", "-", "0-9") + &gone + &elsewhere;
     stage.put(7000, line(7000, "myself,master", "-", "0-9") + &line(7001, "master", "-", "10-19") + &gone);
     stage.put(7001, second.clone() + &again);
+    stage.put(7002, line(7002, "myself,master", "-", ""));
     let forget = vec![Action::Forget { node: node(7002), by: vec![node(7000), node(7001)] }];
     let waited = Mutex::new(Vec::new());
     let tell = |progress| {
@@ -164,6 +165,7 @@ async fn a_node_is_forgotten_only_when_nobody_is_meeting_it_any_more() {
             assert_eq!(stage.changes(), []);
             waited.lock().unwrap().push(missing);
             stage.put(7001, second.clone());
+            stage.servers.lock().unwrap().remove(&7002);
         }
     };
     let patience = Patience { agreement: Duration::from_secs(20), service: Duration::from_secs(20) };
