@@ -61,7 +61,7 @@ impl Shift<'_> {
         outcome
     }
 
-    /// Moves one batch after the other. While the keys of one are sent, those of the next are looked at.
+    /// Moves one batch after the other. While one is opened and its keys are sent, those of the next are looked at.
     async fn shift(
         &self,
         batches: impl Iterator<Item = SlotSet>,
@@ -74,9 +74,9 @@ impl Shift<'_> {
         let (mut emptied, mut ahead, mut different) = (SlotSet::new(), None, Vec::new());
         loop {
             let batch = batches.next_if(goes_on).unwrap_or_default();
-            self.turn(&emptied, &batch).await?;
-            *closed = closed.union(&emptied);
             if batch.is_empty() {
+                self.turn(&emptied, &batch).await?;
+                *closed = closed.union(&emptied);
                 // Their slots are open: who hears that it was stopped takes none for that.
                 if !different.is_empty() {
                     return Err(self.different(different).into());
@@ -87,7 +87,12 @@ impl Shift<'_> {
             let following = batches.peek().filter(|next| goes_on(next) && next.intersection(shared).is_empty());
             let look_ahead = OptionFuture::from(following.map(|next| self.transfer.look_ahead(next)));
             let doubtful = shared.intersection(&batch);
-            let empty = self.transfer.empty(&batch, &doubtful, ahead.take());
+            let seen = ahead.take();
+            let empty = async {
+                self.turn(&emptied, &batch).await?;
+                *closed = closed.union(&emptied);
+                self.transfer.empty(&batch, &doubtful, seen).await
+            };
             let (kept, next) = join(empty, look_ahead).await;
             let kept = kept?;
             emptied = batch.difference(&kept.iter().map(|(slot, _)| *slot).collect());
