@@ -42,5 +42,5 @@ pub use server::Server;
 pub use servers::Servers;
 pub use stock_client::StockClient;
 pub use transfer::Share;
-pub use wait::wait_until;
+pub use wait::{comes_true, wait_until};
 pub use writer::{Ledger, Loss, Writer, WriterOptions};

@@ -20,7 +20,7 @@ pub fn wait_until(what: &str, deadline: Duration, condition: impl FnMut() -> boo
 /// Whether `condition` holds within `deadline`; asks every 5 milliseconds, and at least once.
 ///
 /// With [`pause_until`] the only place that lets time pass.
-pub(crate) fn comes_true(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn comes_true(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + deadline;
     loop {
         if condition() {

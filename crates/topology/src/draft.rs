@@ -6,6 +6,7 @@ use crate::{
     findings::slot_list,
     plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
     rebalance::SlotMove,
+    rounds::rounds,
 };
 use std::collections::BTreeSet;
 
@@ -44,7 +45,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Adds a stage of moves.
+    /// Adds moves, side by side as far as they can be.
     pub(crate) fn moves(&mut self, moves: &[SlotMove], reason: impl Fn(&SlotMove) -> String) {
         let moved = moves.iter().fold(SlotSet::new(), |all, slot_move| all.union(&slot_move.slots));
         let twice = moved.intersection(&self.basis.settled());
@@ -54,7 +55,7 @@ impl<'a> Draft<'a> {
         self.stage_of_moves(moves, reason);
     }
 
-    /// Adds a stage of moves, after one that waits for those of its nodes that do not serve yet: they would refuse keys.
+    /// Adds moves, after a stage that waits for those of its nodes that do not serve yet: they would refuse keys.
     fn stage_of_moves(&mut self, moves: &[SlotMove], reason: impl Fn(&SlotMove) -> String) {
         let ends: BTreeSet<&NodeRef> = moves.iter().flat_map(|slot_move| [&slot_move.from, &slot_move.to]).collect();
         let idle: Vec<NodeRef> =
@@ -68,7 +69,9 @@ impl<'a> Draft<'a> {
                 Action::MoveSlots { slots, from, to, dialect: crate::plan::Dialect::default(), keys: 0, bytes: 0 };
             (action, reason(slot_move))
         };
-        self.stage(moves.iter().map(step));
+        for round in rounds(moves, |one| (one.from.id, one.to.id)) {
+            self.stage(round.into_iter().map(step));
+        }
     }
 
     /// Adds a stage that waits until all nodes agree.

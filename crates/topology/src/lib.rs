@@ -31,6 +31,7 @@ mod reply;
 pub mod report;
 pub mod repurpose;
 pub mod reshard;
+mod rounds;
 pub mod scale;
 mod server_info;
 mod server_migration;

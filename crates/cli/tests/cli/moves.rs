@@ -2,6 +2,7 @@
 
 mod both_ends;
 mod dialects;
+mod epochs;
 mod exact;
 mod happy;
 mod lag;

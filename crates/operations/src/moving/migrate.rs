@@ -9,13 +9,13 @@ use super::{
     too_large::refuse_too_large,
 };
 use crate::{
-    exchange::accepted_in,
+    exchange::{accepted, accepted_in},
     observe::ask,
     port::{Command, Key, NodeError, NodeLink, SlotState},
     repair::hidden,
     run::RunError,
 };
-use futures_util::future::{OptionFuture, join, join_all};
+use futures_util::future::{OptionFuture, join, join_all, try_join};
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 use topology::{NodeView, Reply, Slot, SlotSet, plan::NodeRef};
@@ -24,6 +24,8 @@ use topology::{NodeView, Reply, Slot, SlotSet, plan::NodeRef};
 const KEYS: u64 = 20_000;
 /// Keys of a slot that both nodes hold, of which more are not looked at before the move.
 const LOOKED_AT: u32 = 1000;
+/// How often the destination's word is confirmed at most: its next epoch is above all that it knows, and it hears of them by gossip.
+const CONFIRMATIONS: usize = 20;
 
 /// Moves slots between two nodes.
 pub(crate) struct Shift<'a> {
@@ -57,8 +59,36 @@ impl Shift<'_> {
         let batches = batches(open, &weights, most).into_iter().chain(unopened);
         let mut closed = SlotSet::new();
         let outcome = self.shift(batches, open, &shared, &mut closed).await;
-        self.tell_others(&closed).await;
+        if !closed.is_empty() {
+            self.confirm(&closed).await?;
+            self.tell_others(&closed).await;
+        }
         outcome
+    }
+
+    /// Makes the destination's word on these slots count for everybody, where somebody has raised the source's config epoch meanwhile:
+    /// nodes believe the higher epoch, even the destination itself, and the source does not want the slots any more.
+    async fn confirm(&self, slots: &SlotSet) -> Result<(), RunError> {
+        for _ in 0..CONFIRMATIONS {
+            // When one of them is lost now, others decide on its slots.
+            let Ok((here, there)) = try_join(ask(self.transfer.source), ask(self.transfer.destination)).await else {
+                break;
+            };
+            if !there.myself.is_primary() {
+                break;
+            }
+            let outdone = there.entry(self.from.id).map(|entry| entry.slots.intersection(slots)).unwrap_or_default();
+            let outdone = outdone.difference(&here.myself.slots);
+            if !outdone.is_empty() {
+                self.destination.tell_all(&outdone, SlotState::Importing(self.from.id)).await?;
+                self.destination.hand_over(&outdone, self.to.id, Vec::new()).await?;
+            } else if here.myself.is_primary() && there.myself.config_epoch <= here.myself.config_epoch {
+                accepted(self.transfer.destination, vec![Command::BumpEpoch]).await?;
+            } else {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Moves one batch after the other. While one is opened and its keys are sent, those of the next are looked at.

@@ -146,7 +146,7 @@ impl Runner<'_> {
         Ok(slots.difference(&there.myself.slots).is_empty())
     }
 
-    /// Waits until both nodes serve, and until no server moves any of the slots by itself: such a migration goes on when whoever
+    /// Waits until both nodes serve and the destination knows the source's config epoch, and until no server moves any of the slots by itself: such a migration goes on when whoever
     /// began it has gone, and `CLUSTER SETSLOT` would interfere with it.
     async fn until_ready(
         &self,
@@ -156,10 +156,13 @@ impl Runner<'_> {
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
         let ends = [from.clone(), to.clone()];
-        let serve = self.await_all(&ends, not_serving);
+        let ready = async {
+            self.await_all(&ends, not_serving).await?;
+            self.await_epochs(&ends).await
+        };
         // What is open is to be closed all the same.
         if !stop.is_cancelled() {
-            stop.run_until_cancelled(serve).await.unwrap_or(Err(RunError::Stopped))?;
+            stop.run_until_cancelled(ready).await.unwrap_or(Err(RunError::Stopped))?;
         }
         let mut pause = Pause::default();
         loop {

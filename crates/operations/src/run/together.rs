@@ -61,6 +61,17 @@ impl Runner<'_> {
         .await
     }
 
+    /// Looks until nodes that all own slots know each other's config epoch, and no two have the same. Otherwise one that takes a slot takes
+    /// an epoch that the old owner's next word outdoes.
+    pub(super) async fn await_epochs(&self, nodes: &[NodeRef]) -> Result<(), RunError> {
+        self.introduce_until(nodes, |witness, about| {
+            let epoch = about.myself.config_epoch;
+            witness.entry(about.myself.id).is_some_and(|entry| entry.config_epoch == epoch)
+                && witness.myself.config_epoch != epoch
+        })
+        .await
+    }
+
     /// Lets all these nodes forget one, with the proof made from what all of them say now.
     pub(super) async fn forget(&self, node: &NodeRef, by: &[NodeRef]) -> Result<(), RunError> {
         self.await_handshakes(node, by).await?;

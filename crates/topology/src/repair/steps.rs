@@ -5,12 +5,13 @@ use crate::{
     ClusterView, Member, NodeId, SlotSet,
     findings::slot_list,
     plan::{Action, Cost, Dialect, FORMAT, NodeRef, Plan, PlannedShard, Step},
+    rounds::rounds,
 };
 use std::collections::BTreeMap;
 
 /// One plan of these decisions.
 ///
-/// Slots get their owner first, since a cluster that does not serve takes no keys; then keys move, between all nodes at once. A
+/// Slots get their owner first, since a cluster that does not serve takes no keys; then keys move, between many nodes at once. A
 /// replica takes the place of a silent primary before anything else.
 pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
     let nodes: Vec<NodeRef> =
@@ -29,9 +30,9 @@ pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
         draft.stage([(agreement(), "keys go to an owner that all know".to_owned())]);
     }
     for keys in [keys, late] {
-        let (up, down): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(action, _)| goes_up(action));
-        draft.stage(up);
-        draft.stage(down);
+        for round in rounds(keys, |(ends, _)| *ends) {
+            draft.stage(round.into_iter().map(|(_, step)| step));
+        }
     }
     if draft.stage > 0 {
         draft.stage([(agreement(), "clients may ask any node".to_owned())]);
@@ -55,14 +56,8 @@ pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
     }
 }
 
-/// Whether keys go from a node to one with a higher id. A server that sends keys answers nobody until they have arrived: were
-/// keys sent in a circle, all would wait for each other. Those that go up cannot make one, nor can those that go down.
-fn goes_up(action: &Action) -> bool {
-    match action {
-        Action::MoveSlots { from, to, .. } | Action::GatherKeys { from, to, .. } => from.id < to.id,
-        _ => true,
-    }
-}
+/// A step that brings keys from one node to another.
+type Directed = ((NodeId, NodeId), (Action, String));
 
 #[derive(Default)]
 struct Draft {
@@ -127,17 +122,19 @@ fn closes(repairs: &[Repair]) -> Vec<(Action, String)> {
     grouped(repairs, others).into_iter().map(step).collect()
 }
 
-fn moves(repairs: &[Repair]) -> Vec<(Action, String)> {
+fn moves(repairs: &[Repair]) -> Vec<Directed> {
     let ends =
         |remedy: &Remedy| remedy.from.iter().map(|from| (from.clone(), remedy.owner.clone())).collect::<Vec<_>>();
     let step = |((from, to), (slots, reason)): ((NodeRef, NodeRef), (SlotSet, &'static str))| {
-        (Action::MoveSlots { slots, from, to, dialect: Dialect::Migrate, keys: 0, bytes: 0 }, reason.to_owned())
+        let ends = (from.id, to.id);
+        let action = Action::MoveSlots { slots, from, to, dialect: Dialect::Migrate, keys: 0, bytes: 0 };
+        (ends, (action, reason.to_owned()))
     };
     grouped(repairs, ends).into_iter().map(step).collect()
 }
 
 /// Keys that go to the owner; of slots that are moved only after that (`late`), of others at the same time.
-fn gathers(repairs: &[Repair], late: bool) -> Vec<(Action, String)> {
+fn gathers(repairs: &[Repair], late: bool) -> Vec<Directed> {
     let mut groups: BTreeMap<(NodeRef, NodeRef, bool), (Vec<crate::Slot>, u64)> = BTreeMap::new();
     for Repair { slot, found, remedy } in repairs.iter().filter(|repair| repair.remedy.from.is_some() == late) {
         for from in &remedy.gathers {
@@ -149,7 +146,8 @@ fn gathers(repairs: &[Repair], late: bool) -> Vec<(Action, String)> {
     }
     let step = |((from, to, served), (slots, keys)): ((NodeRef, NodeRef, bool), (Vec<crate::Slot>, u64))| {
         let reason = "the owner gets the keys that others hold; of a key that both hold, the owner's stays";
-        (Action::GatherKeys { slots: slots.into_iter().collect(), from, to, served, keys }, reason.to_owned())
+        let ends = (from.id, to.id);
+        (ends, (Action::GatherKeys { slots: slots.into_iter().collect(), from, to, served, keys }, reason.to_owned()))
     };
     groups.into_iter().map(step).collect()
 }

@@ -51,13 +51,22 @@ proptest! {
             },
             _ => return Ok(()),
         };
-        let first: SlotSet = plan
-            .steps
-            .iter()
-            .filter(|step| step.stage == 1)
-            .filter_map(|step| if let Action::MoveSlots { slots, .. } = &step.action { Some(slots) } else { None })
-            .fold(SlotSet::new(), |all, slots| all.union(slots));
-        prop_assert!(moving.is_empty() || first == moving, "{} instead of {}", first, moving);
+        let mut moved = SlotSet::new();
+        for stage in plan.stages() {
+            let moves = stage.iter().filter_map(|step| match &step.action {
+                Action::MoveSlots { slots, from, to, .. } => Some((slots, from, to)),
+                _ => None,
+            });
+            let moves: Vec<_> = moves.collect();
+            prop_assert!(
+                moves.iter().all(|(_, from, _)| moves.iter().all(|(_, _, to)| from != to)),
+                "no node gives and takes at the same time: {:?}", moves
+            );
+            let all = moves.iter().fold(moved.clone(), |all, (slots, ..)| all.union(slots));
+            prop_assert!(moving.difference(&moved).is_empty() || all.difference(&moving).is_empty(), "{} too early", all);
+            moved = all;
+        }
+        prop_assert!(moving.difference(&moved).is_empty(), "{} of {}", moved, moving);
         model.run(&plan);
         prop_assert_eq!(in_order(plan.expected_after.clone()), model.shards());
         prop_assert!(model.moved.values().all(|times| *times == 1), "each slot moves once: {:?}", plan.steps);
