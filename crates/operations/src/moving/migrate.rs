@@ -81,7 +81,7 @@ impl Shift<'_> {
             let outdone = outdone.difference(&here.myself.slots);
             if !outdone.is_empty() {
                 self.destination.tell_all(&outdone, SlotState::Importing(self.from.id)).await?;
-                self.destination.hand_over(&outdone, self.to.id, Vec::new()).await?;
+                self.destination.hand_over(&outdone, self.to.id, Vec::new(), true).await?;
             } else if here.myself.is_primary() && there.myself.config_epoch <= here.myself.config_epoch {
                 accepted(self.transfer.destination, vec![Command::BumpEpoch]).await?;
             } else {
@@ -105,7 +105,7 @@ impl Shift<'_> {
         loop {
             let batch = batches.next_if(goes_on).unwrap_or_default();
             if batch.is_empty() {
-                self.turn(&emptied, &batch).await?;
+                self.turn(&emptied, &batch, closed.is_empty()).await?;
                 *closed = closed.union(&emptied);
                 // Their slots are open: who hears that it was stopped takes none for that.
                 if !different.is_empty() {
@@ -119,7 +119,7 @@ impl Shift<'_> {
             let doubtful = shared.intersection(&batch);
             let seen = ahead.take();
             let empty = async {
-                self.turn(&emptied, &batch).await?;
+                self.turn(&emptied, &batch, closed.is_empty()).await?;
                 *closed = closed.union(&emptied);
                 self.transfer.empty(&batch, &doubtful, seen).await
             };
@@ -135,11 +135,11 @@ impl Shift<'_> {
     /// Gives slots without keys their owner and opens the next ones: each node is told of both together.
     ///
     /// The destination comes first. Nobody sends clients there before it knows that a slot is its own, or that it is to take its
-    /// keys; and a slot has an owner whoever fails in between.
-    async fn turn(&self, emptied: &SlotSet, next: &SlotSet) -> Result<(), RunError> {
+    /// keys; and a slot has an owner whoever fails in between. By the first slots that it gets it takes an epoch above the source's.
+    async fn turn(&self, emptied: &SlotSet, next: &SlotSet, is_first: bool) -> Result<(), RunError> {
         let open = |state| next.iter().map(move |slot| (slot, state));
         let importing = open(SlotState::Importing(self.from.id)).collect();
-        self.destination.hand_over(emptied, self.to.id, importing).await?;
+        self.destination.hand_over(emptied, self.to.id, importing, is_first).await?;
         let closing = emptied.iter().map(|slot| (slot, SlotState::Node(self.to.id)));
         match self.source.tell(closing.chain(open(SlotState::Migrating(self.to.id))).collect()).await {
             // One that has lost its last slot may have become a replica of the destination meanwhile.

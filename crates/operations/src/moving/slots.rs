@@ -70,14 +70,20 @@ impl<'a> Told<'a> {
     /// Gives this node, which is the owner from now on, slots that it imports; and tells it what becomes of others.
     ///
     /// A server that gets a slot which it imports takes a config epoch above all others, and tells every node of it in a message
-    /// to each. Once at the beginning, for the epoch, and once at the end, for all slots, is enough: in between it
-    /// gets slots that it imports no longer.
-    pub(crate) async fn hand_over(&self, slots: &SlotSet, owner: NodeId, others: Vec<Word>) -> Result<(), RunError> {
+    /// to each. Once at the end, for all slots, is enough, and with `raise` once at the beginning, for the epoch; all others
+    /// it gets when it imports them no longer.
+    pub(crate) async fn hand_over(
+        &self,
+        slots: &SlotSet,
+        owner: NodeId,
+        others: Vec<Word>,
+        raise: bool,
+    ) -> Result<(), RunError> {
         // Over several links there is no order between words.
         let in_order = self.more.is_empty();
         let last = slots.len().saturating_sub(1);
         let own = slots.iter().enumerate().flat_map(|(at, slot)| {
-            let quietly = in_order && at != 0 && at != last;
+            let quietly = in_order && at != last && !(raise && at == 0);
             let stable = quietly.then_some((slot, SlotState::Stable));
             stable.into_iter().chain([(slot, SlotState::Node(owner))])
         });
@@ -151,18 +157,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_nodes_hear_of_slots_once_for_their_epoch_and_once_for_all_of_them() {
+    async fn all_nodes_hear_once_of_the_slots_of_a_batch_and_once_of_the_epoch_of_the_first() {
         let own: NodeId = "0123456789012345678901234567890123456789".parse().unwrap();
-        let told_of = async |slots: &str| {
+        let told_of = async |slots: &str, raise: bool| {
             let link = Noted { address: "127.0.0.1:7000".parse().unwrap(), told: Mutex::default() };
             let told = Told { link: &link, more: Vec::new(), at_once: 2 };
             let next = vec![(Slot::new(9).unwrap(), SlotState::Importing(own))];
-            told.hand_over(&slots.parse().unwrap(), own, next).await.unwrap();
+            told.hand_over(&slots.parse().unwrap(), own, next, raise).await.unwrap();
             link.told.into_inner().unwrap().join(", ")
         };
-        assert_eq!(told_of("1-4").await, "1 node, 2 stable, 2 node, 3 stable, 3 node, 4 node, 9 opens");
-        assert_eq!(told_of("1-2").await, "1 node, 2 node, 9 opens");
-        assert_eq!(told_of("1").await, "1 node, 9 opens");
-        assert_eq!(told_of("").await, "9 opens");
+        assert_eq!(told_of("1-4", true).await, "1 node, 2 stable, 2 node, 3 stable, 3 node, 4 node, 9 opens");
+        assert_eq!(told_of("1-3", false).await, "1 stable, 1 node, 2 stable, 2 node, 3 node, 9 opens");
+        assert_eq!(told_of("1-2", true).await, "1 node, 2 node, 9 opens");
+        assert_eq!(told_of("1", false).await, "1 node, 9 opens");
+        assert_eq!(told_of("", true).await, "9 opens");
     }
 }

@@ -158,7 +158,7 @@ impl Runner<'_> {
         let ends = [from.clone(), to.clone()];
         let ready = async {
             self.await_all(&ends, not_serving).await?;
-            self.await_epochs(&ends).await
+            self.await_epoch(from, to).await
         };
         // What is open is to be closed all the same.
         if !stop.is_cancelled() {

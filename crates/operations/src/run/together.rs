@@ -61,13 +61,15 @@ impl Runner<'_> {
         .await
     }
 
-    /// Looks until nodes that all own slots know each other's config epoch, and no two have the same. Otherwise one that takes a slot takes
-    /// an epoch that the old owner's next word outdoes.
-    pub(super) async fn await_epochs(&self, nodes: &[NodeRef]) -> Result<(), RunError> {
-        self.introduce_until(nodes, |witness, about| {
+    /// Looks until the node that takes slots knows the config epoch of the one that gives them, and has another one itself. Otherwise the
+    /// epoch that it takes with them may be outdone by the next word of the old owner.
+    pub(super) async fn await_epoch(&self, from: &NodeRef, to: &NodeRef) -> Result<(), RunError> {
+        self.introduce_until(&[from.clone(), to.clone()], |witness, about| {
             let epoch = about.myself.config_epoch;
-            witness.entry(about.myself.id).is_some_and(|entry| entry.config_epoch == epoch)
-                && witness.myself.config_epoch != epoch
+            // A node that was reset may be remembered with a higher one.
+            let knows = |entry: &topology::NodeEntry| entry.config_epoch >= epoch;
+            witness.myself.id != to.id
+                || witness.entry(from.id).is_some_and(knows) && witness.myself.config_epoch != epoch
         })
         .await
     }
