@@ -5,7 +5,7 @@ use super::{
     allowed::refuse_not_allowed,
     both::{self, Trust, Verdict},
     keys::{Sent, Transfer, counts, databases},
-    slots::{Told, tell_other},
+    slots::{Told, Way, tell_other},
     too_large::refuse_too_large,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     run::RunError,
 };
 use futures_util::future::{OptionFuture, join, join_all, try_join};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 use tokio_util::sync::CancellationToken;
 use topology::{NodeView, Reply, Slot, SlotSet, plan::NodeRef};
 
@@ -53,10 +53,10 @@ impl Shift<'_> {
         let shared = self.shared(slots).await?;
         self.refuse_stray(&shared.difference(open)).await?;
         let weights = self.weights(slots).await?;
-        let most = self.transfer.governor().slots();
+        let most = || self.transfer.governor().slots();
         // What is open comes first, and is finished even when this is to stop.
-        let unopened = batches(&slots.difference(open), &weights, most);
-        let batches = batches(open, &weights, most).into_iter().chain(unopened);
+        let unopened = slots.difference(open);
+        let batches = batches(open, &weights, most).chain(batches(&unopened, &weights, most));
         let mut closed = SlotSet::new();
         let outcome = self.shift(batches, open, &shared, &mut closed).await;
         if !closed.is_empty() {
@@ -81,7 +81,8 @@ impl Shift<'_> {
             let outdone = outdone.difference(&here.myself.slots);
             if !outdone.is_empty() {
                 self.destination.tell_all(&outdone, SlotState::Importing(self.from.id)).await?;
-                self.destination.hand_over(&outdone, self.to.id, Vec::new(), true).await?;
+                self.destination.hand_over(&outdone, self.way(), Vec::new(), true).await?;
+                self.announce(&outdone).await?;
             } else if here.myself.is_primary() && there.myself.config_epoch <= here.myself.config_epoch {
                 accepted(self.transfer.destination, vec![Command::BumpEpoch]).await?;
             } else {
@@ -135,21 +136,41 @@ impl Shift<'_> {
     /// Gives slots without keys their owner and opens the next ones: each node is told of both together.
     ///
     /// The destination comes first. Nobody sends clients there before it knows that a slot is its own, or that it is to take its
-    /// keys; and a slot has an owner whoever fails in between. By the first slots that it gets it takes an epoch above the source's.
+    /// keys; and a slot has an owner whoever fails in between. By the first slots that it gets it takes an epoch above the source's. All
+    /// others hear of it while the source is told: a message that tells it nothing new costs it nothing.
     async fn turn(&self, emptied: &SlotSet, next: &SlotSet, is_first: bool) -> Result<(), RunError> {
+        let begin = Instant::now();
         let open = |state| next.iter().map(move |slot| (slot, state));
         let importing = open(SlotState::Importing(self.from.id)).collect();
-        self.destination.hand_over(emptied, self.to.id, importing, is_first).await?;
+        self.destination.hand_over(emptied, self.way(), importing, is_first).await?;
+        let told = Instant::now();
         let closing = emptied.iter().map(|slot| (slot, SlotState::Node(self.to.id)));
-        match self.source.tell(closing.chain(open(SlotState::Migrating(self.to.id))).collect()).await {
+        let tell = self.source.tell(closing.chain(open(SlotState::Migrating(self.to.id))).collect());
+        // The word is at the source before the message is.
+        let (source, announced) = join(tell, self.announce(emptied)).await;
+        match source {
             // One that has lost its last slot may have become a replica of the destination meanwhile.
             Err(RunError::Node(_)) if next.is_empty() && self.has_let_go(emptied).await => {}
             told => told?,
         }
+        announced?;
+        self.transfer.governor().told(told.elapsed().max(told - begin));
         if !emptied.is_empty() {
             (self.transfer.tell)(Sent::Closed(emptied.clone()));
         }
         Ok(())
+    }
+
+    /// Lets the destination tell all nodes that it owns these slots, in one message to each.
+    async fn announce(&self, slots: &SlotSet) -> Result<(), RunError> {
+        match slots.iter().next() {
+            Some(slot) => self.destination.announce(slot, self.way()).await,
+            None => Ok(()),
+        }
+    }
+
+    const fn way(&self) -> Way {
+        Way { from: self.from.id, to: self.to.id }
     }
 
     /// How many keys the source holds of each slot, in all databases; slots without keys are left out.
@@ -245,21 +266,22 @@ impl Shift<'_> {
     }
 }
 
-/// The slots in the order in which they move, in batches of so many slots at most and, as far as they are several, few keys.
-fn batches(slots: &SlotSet, weights: &BTreeMap<Slot, u64>, most: usize) -> Vec<SlotSet> {
-    let mut batches = Vec::new();
-    let (mut batch, mut keys) = (Vec::new(), 0);
-    for slot in slots.iter() {
-        let weight = weights.get(&slot).copied().unwrap_or_default();
-        if batch.len() == most || (keys > 0 && keys + weight > KEYS) {
-            batches.push(batch.drain(..).collect());
-            keys = 0;
+/// The slots in the order in which they move, in batches of at most so many slots as are wanted then and, as far as they are several,
+/// few keys.
+fn batches(slots: &SlotSet, weights: &BTreeMap<Slot, u64>, most: impl Fn() -> usize) -> impl Iterator<Item = SlotSet> {
+    let mut slots = slots.iter().peekable();
+    std::iter::from_fn(move || {
+        let (most, mut batch, mut keys) = (most(), Vec::new(), 0);
+        while let Some(slot) = slots.peek() {
+            let weight = weights.get(slot).copied().unwrap_or_default();
+            if batch.len() == most || (keys > 0 && keys + weight > KEYS) {
+                break;
+            }
+            batch.extend(slots.next());
+            keys += weight;
         }
-        batch.push(slot);
-        keys += weight;
-    }
-    batches.extend((!batch.is_empty()).then(|| batch.into_iter().collect()));
-    batches
+        (!batch.is_empty()).then(|| batch.into_iter().collect())
+    })
 }
 
 fn names(reply: Option<Reply>) -> impl Iterator<Item = Key> {
@@ -275,10 +297,10 @@ mod tests {
     fn batches_hold_every_slot_once_and_few_keys() {
         let slots: SlotSet = "0-99 200".parse().unwrap();
         let weights = slots.iter().map(|slot| (slot, if slot.number() == 50 { 1_000_000 } else { 500 })).collect();
-        let batches = batches(&slots, &weights, 24);
+        let batches: Vec<SlotSet> = batches(&slots, &weights, || 24).collect();
         assert_eq!(batches.iter().fold(SlotSet::new(), |all, batch| all.union(batch)), slots);
         let told: Vec<String> = batches.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["0-23", "24-47", "48-49", "50", "51-74", "75-98", "99 200"]);
-        assert_eq!(super::batches(&slots, &BTreeMap::new(), 24).len(), 5);
+        assert_eq!(super::batches(&slots, &BTreeMap::new(), || 24).count(), 5);
     }
 }

@@ -14,6 +14,10 @@ const LEAST: f64 = 8_000.0;
 /// Parcels of one key at the beginning: they tell what a parcel takes whatever is in it, such as the way between the two nodes.
 /// The first opens a connection as well.
 const SINGLE: u32 = 3;
+/// Slots that are open at the same time between near nodes, at least and at most.
+const SLOTS: std::ops::RangeInclusive<usize> = 24..=64;
+/// The part of the budget that others may wait without anything being slowed down.
+const TOLERATED: f64 = 0.8;
 /// The part of the budget that a parcel may take: others wait for it, for what the node does between two, and for their own
 /// answer.
 const SHARES: std::ops::RangeInclusive<f64> = 0.25..=0.5;
@@ -30,6 +34,12 @@ pub(crate) struct Governor {
     cost: Cost,
     /// The part of the budget that a parcel may take now.
     share: f64,
+    /// How long a node was told of slots at the last time, seconds.
+    told: f64,
+    /// Slots that are open at the same time.
+    slots: usize,
+    /// Whether the nodes would stand still for longer than others notice between two parcels, were only one on its way.
+    is_far: bool,
     /// Parcels on their way at once.
     window: usize,
 }
@@ -37,14 +47,10 @@ pub(crate) struct Governor {
 impl Governor {
     /// For nodes whose answers take so long while they are idle.
     pub(crate) fn new(pace: Pace, round_trip: Duration) -> Self {
-        let window = match pace.budget {
-            // It would stand still for longer than others notice between two parcels.
-            Some(budget) if round_trip > budget / 10 => 2,
-            // Between two parcels it has time for others.
-            Some(_) => 1,
-            None => 4,
-        };
-        Self { pace, singles: 0, cost: Cost::default(), share: 0.4, window }
+        let is_far = pace.budget.is_none_or(|budget| round_trip > budget / 10);
+        let window = if pace.budget.is_none() { 4 } else { 1 + usize::from(is_far) };
+        let slots = if is_far { *SLOTS.end() } else { *SLOTS.start() };
+        Self { pace, singles: 0, cost: Cost::default(), share: 0.4, told: 0.0, slots, is_far, window }
     }
 
     /// What so many keys with so many bytes count for.
@@ -68,7 +74,7 @@ impl Governor {
         if self.pace.pipeline == 0 || self.singles < SINGLE { 1 } else { self.pace.pipeline }
     }
 
-    /// Parcels on their way at once: while one is sent, the next is there already.
+    /// Parcels on their way at once: while one is sent, the next is there already. Others wait for all of them.
     pub(crate) const fn window(&self) -> usize {
         self.window
     }
@@ -76,12 +82,12 @@ impl Governor {
     /// Slots that are open at the same time at most. Opening and closing takes one trip to each end, however many there are; but
     /// others wait for all of them.
     pub(crate) const fn slots(&self) -> usize {
-        if self.window == 1 { 24 } else { 64 }
+        self.slots
     }
 
     /// Questions on their way at once: a far node would stand still between two, and a near one serves others.
     pub(crate) const fn questions(&self) -> usize {
-        if self.window == 1 { 1 } else { 8 }
+        if self.is_far { 8 } else { 1 }
     }
 
     /// Learns how long a parcel of so many units took.
@@ -99,13 +105,30 @@ impl Governor {
         }
     }
 
+    /// Learns how long a node was told of slots: others wait for that as well, and not less where parcels are small.
+    pub(crate) fn told(&mut self, took: Duration) {
+        self.told = took.as_secs_f64();
+        let Some(budget) = self.pace.budget.filter(|_| !self.is_far) else { return };
+        if took < budget.mul_f64(0.35) {
+            self.slots += self.slots / 3;
+        } else if took > budget.mul_f64(0.6) {
+            self.slots -= self.slots / 4;
+        }
+        self.slots = self.slots.clamp(*SLOTS.start(), *SLOTS.end());
+    }
+
     /// Learns from what others waited lately beyond what they wait without the move, 99 times of 100.
     pub(crate) fn others_wait(&mut self, latency: Duration) {
         let Some(budget) = self.pace.budget else { return };
+        let (waited, tolerated) = (latency.as_secs_f64(), budget.as_secs_f64() * TOLERATED);
         // Parcels that are over soon are not what others wait for.
-        let is_ours = self.cost.took > latency.as_secs_f64() / 4.0;
-        if latency > budget.mul_f64(0.8) && is_ours {
+        let is_ours = self.cost.took > waited / 4.0 && waited > self.told * 1.25;
+        if waited > tolerated && self.window == 2 && !self.is_far {
+            self.window = 1;
+        } else if waited > tolerated && is_ours {
             self.share *= 0.8;
+        } else if waited + self.cost.took < tolerated && self.window == 1 {
+            self.window = 2;
         } else if latency < budget.mul_f64(0.5) {
             self.share *= 1.15;
         }
@@ -220,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn what_others_wait_for_while_a_node_is_told_of_slots_does_not_make_parcels_smaller() {
+        let mut governor = governor(Some(3));
+        let before = governor.most_units();
+        governor.told(Duration::from_millis(3));
+        (0..4).for_each(|_| governor.others_wait(Duration::from_micros(3_500)));
+        assert_eq!(governor.most_units(), before);
+        (0..4).for_each(|_| governor.others_wait(Duration::from_millis(4)));
+        assert!(governor.most_units() < before);
+    }
+
+    #[test]
     fn a_large_key_does_not_tell_how_long_small_ones_take() {
         let mut governor = governor(Some(3));
         let before = governor.most_units();
@@ -263,9 +297,29 @@ mod tests {
     }
 
     #[test]
-    fn a_near_node_gets_time_for_others_between_two_parcels_and_a_far_one_need_not_stand_still() {
-        let window = |round_trip| Governor::new(Pace::default(), Duration::from_micros(round_trip)).window();
-        assert_eq!([window(100), window(1000)], [1, 2]);
+    fn a_far_node_need_not_stand_still_between_two_parcels_and_a_near_one_not_where_others_hardly_wait() {
+        let at = |round_trip| Governor::new(Pace::default(), Duration::from_micros(round_trip)).window();
+        assert_eq!([at(100), at(1000)], [1, 2]);
+        // Parcels of 1.2 ms.
+        let mut governor = governor(Some(3));
+        let mut window = |waited| {
+            governor.others_wait(Duration::from_micros(waited));
+            governor.window()
+        };
+        assert_eq!([1500, 300, 2000, 2500, 1500].map(&mut window), [1, 2, 2, 1, 1]);
+    }
+
+    #[test]
+    fn more_slots_are_open_at_the_same_time_where_nodes_are_told_of_them_soon() {
+        let mut governor = governor(Some(3));
+        let mut slots = |told| {
+            governor.told(Duration::from_micros(told));
+            governor.slots()
+        };
+        assert_eq!([1500, 500, 500, 500, 500, 500, 2000, 9000].map(&mut slots), [24, 32, 42, 56, 64, 64, 48, 36]);
+        let mut far = Governor::new(Pace::default(), Duration::from_millis(1));
+        far.told(Duration::from_millis(9));
+        assert_eq!(far.slots(), 64);
     }
 
     #[test]

@@ -6,7 +6,10 @@ use crate::{
 };
 use futures_util::future::{join_all, try_join_all};
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use topology::{Engine, NodeId, NodeView, Reply, Slot, SlotSet};
@@ -32,6 +35,15 @@ pub(crate) struct Told<'a> {
     more: Vec<Arc<dyn NodeLink>>,
     /// Words in one write.
     at_once: usize,
+    /// Whether it has refused to take slots quietly.
+    refused: AtomicBool,
+}
+
+/// From which node slots go, and to which.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) from: NodeId,
+    pub(crate) to: NodeId,
 }
 
 impl<'a> Told<'a> {
@@ -40,7 +52,7 @@ impl<'a> Told<'a> {
         let waits = view.server.engine == Engine::Valkey && view.server.connected_replicas > 0;
         let dial = (0..if waits { LINKS } else { 0 }).map(|_| dialer.dial(link.address()));
         let at_once = if waits { FEW } else { MANY };
-        Ok(Self { link, more: try_join_all(dial).await?, at_once })
+        Ok(Self { link, more: try_join_all(dial).await?, at_once, refused: AtomicBool::new(false) })
     }
 
     /// Tells the node what becomes of these slots.
@@ -67,27 +79,63 @@ impl<'a> Told<'a> {
         Ok(())
     }
 
-    /// Gives this node, which is the owner from now on, slots that it imports; and tells it what becomes of others.
+    /// Gives this node slots that it imports from another; and tells it what becomes of others.
     ///
-    /// A server that gets a slot which it imports takes a config epoch above all others, and tells every node of it in a message
-    /// to each. Once at the end, for all slots, is enough, and with `raise` once at the beginning, for the epoch; all others
-    /// it gets when it imports them no longer.
+    /// With `raise` the first of them comes by a `SETSLOT NODE`, with which it takes a config epoch above all others. It tells every node of
+    /// that in a message, which costs each of them as much as a command does: all others it gets without one, where it can be told so.
     pub(crate) async fn hand_over(
         &self,
         slots: &SlotSet,
-        owner: NodeId,
+        way: Way,
         others: Vec<Word>,
         raise: bool,
     ) -> Result<(), RunError> {
-        // Over several links there is no order between words.
-        let in_order = self.more.is_empty();
-        let last = slots.len().saturating_sub(1);
-        let own = slots.iter().enumerate().flat_map(|(at, slot)| {
-            let quietly = in_order && at != last && !(raise && at == 0);
-            let stable = quietly.then_some((slot, SlotState::Stable));
-            stable.into_iter().chain([(slot, SlotState::Node(owner))])
-        });
-        self.tell(own.chain(others).collect()).await
+        let loudly: SlotSet = slots.iter().take(usize::from(raise)).collect();
+        let quietly = slots.difference(&loudly);
+        let own = |slot| (slot, SlotState::Node(way.to));
+        if quietly.is_empty() || !self.may_take_quietly() {
+            return self.tell(slots.iter().map(own).chain(others).collect()).await;
+        }
+        let mut commands: Vec<Command> = loudly.iter().map(own).map(set_slot).collect();
+        commands.extend([
+            Command::Multi,
+            Command::RemoveSlots(quietly.clone()),
+            Command::AddSlots(quietly),
+            Command::Exec,
+        ]);
+        commands.extend(others.iter().copied().map(set_slot));
+        if self.accepts(commands).await? {
+            return Ok(());
+        }
+        self.tell(slots.iter().map(own).chain(others).collect()).await
+    }
+
+    /// Lets this node tell every other what it owns, by getting one of its slots once more.
+    pub(crate) async fn announce(&self, slot: Slot, way: Way) -> Result<(), RunError> {
+        if self.may_take_quietly() {
+            let words = [SlotState::Importing(way.from), SlotState::Node(way.to)].map(|state| set_slot((slot, state)));
+            let mut commands = vec![Command::Multi, Command::RemoveSlots(SlotSet::from(slot..=slot))];
+            commands.extend(words);
+            commands.push(Command::Exec);
+            self.accepts(commands).await?;
+        }
+        Ok(())
+    }
+
+    /// Over several links there is no order between words, and replicas are to follow each.
+    fn may_take_quietly(&self) -> bool {
+        self.more.is_empty() && !self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Sends commands, among them a transaction; gives whether none was refused. Where one was, such as for what the user may do, it is not
+    /// tried again.
+    async fn accepts(&self, commands: Vec<Command>) -> Result<bool, RunError> {
+        let replies = self.link.send(commands).await?;
+        let is_refused = |reply: &Reply| matches!(reply, Reply::Error(_));
+        let refused = |reply: &Reply| is_refused(reply) || reply.as_list().unwrap_or_default().iter().any(is_refused);
+        let accepted = !replies.iter().any(refused);
+        self.refused.fetch_or(!accepted, Ordering::Relaxed);
+        Ok(accepted)
     }
 
     /// Which link tells what.
@@ -96,6 +144,10 @@ impl<'a> Told<'a> {
         let share = words.len().div_ceil(self.more.len().max(1)).max(1);
         links.zip(words.chunks(share))
     }
+}
+
+fn set_slot((slot, state): Word) -> Command {
+    Command::SetSlot(slot, state)
 }
 
 /// Tells a primary that is not concerned who owns these slots now.
@@ -108,7 +160,7 @@ pub(crate) async fn tell_other(link: &dyn NodeLink, slots: &[Slot], owner: NodeI
 async fn tell_in_parts(link: &dyn NodeLink, words: &[Word], at_once: usize) -> Result<Vec<Word>, NodeError> {
     let mut late = Vec::new();
     for part in words.chunks(at_once) {
-        let replies = link.send(part.iter().map(|(slot, state)| Command::SetSlot(*slot, *state)).collect()).await?;
+        let replies = link.send(part.iter().copied().map(set_slot).collect()).await?;
         for (word, reply) in part.iter().zip(&replies) {
             match reply {
                 Reply::Error(line) if ["NOREPLICAS", "UNBLOCKED"].iter().any(|word| line.starts_with(word)) => {
@@ -133,6 +185,8 @@ mod tests {
     struct Noted {
         address: NodeAddr,
         told: Mutex<Vec<String>>,
+        /// Whether it takes no slots by a transaction.
+        refuses: bool,
     }
 
     impl NodeLink for Noted {
@@ -147,29 +201,52 @@ mod tests {
         fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Reply>, NodeError>> {
             let word = |command: &Command| match command {
                 Command::SetSlot(slot, SlotState::Node(_)) => format!("{slot} node"),
-                Command::SetSlot(slot, SlotState::Stable) => format!("{slot} stable"),
-                Command::SetSlot(slot, _) => format!("{slot} opens"),
+                Command::SetSlot(slot, SlotState::Importing(_)) => format!("{slot} opens"),
+                Command::RemoveSlots(slots) => format!("(without {slots}"),
+                Command::AddSlots(slots) => format!("with {slots})"),
+                Command::Multi | Command::Exec => String::new(),
                 other => panic!("not expected: {other:?}"),
             };
-            self.told.lock().unwrap().extend(commands.iter().map(word));
-            Box::pin(async move { Ok(commands.iter().map(|_| Reply::Bytes(b"OK".to_vec())).collect()) })
+            self.told.lock().unwrap().extend(commands.iter().map(word).filter(|word| !word.is_empty()));
+            let answer = |command: &Command| match command {
+                Command::Exec if self.refuses => Reply::Error("EXECABORT".to_owned()),
+                _ => Reply::Bytes(b"OK".to_vec()),
+            };
+            Box::pin(async move { Ok(commands.iter().map(answer).collect()) })
         }
+    }
+
+    const ID: &str = "0123456789012345678901234567890123456789";
+
+    async fn handed_over(slots: &str, raise: bool, refuses: bool) -> String {
+        let id: NodeId = ID.parse().unwrap();
+        let way = Way { from: id, to: id };
+        let link = Noted { address: "127.0.0.1:7000".parse().unwrap(), told: Mutex::default(), refuses };
+        let told = Told { link: &link, more: Vec::new(), at_once: 2, refused: AtomicBool::new(false) };
+        let slots: SlotSet = slots.parse().unwrap();
+        let next = vec![(Slot::new(9).unwrap(), SlotState::Importing(id))];
+        told.hand_over(&slots, way, next, raise).await.unwrap();
+        if let Some(first) = slots.iter().next() {
+            told.announce(first, way).await.unwrap();
+        }
+        link.told.into_inner().unwrap().join(", ")
     }
 
     #[tokio::test]
     async fn all_nodes_hear_once_of_the_slots_of_a_batch_and_once_of_the_epoch_of_the_first() {
-        let own: NodeId = "0123456789012345678901234567890123456789".parse().unwrap();
-        let told_of = async |slots: &str, raise: bool| {
-            let link = Noted { address: "127.0.0.1:7000".parse().unwrap(), told: Mutex::default() };
-            let told = Told { link: &link, more: Vec::new(), at_once: 2 };
-            let next = vec![(Slot::new(9).unwrap(), SlotState::Importing(own))];
-            told.hand_over(&slots.parse().unwrap(), own, next, raise).await.unwrap();
-            link.told.into_inner().unwrap().join(", ")
-        };
-        assert_eq!(told_of("1-4", true).await, "1 node, 2 stable, 2 node, 3 stable, 3 node, 4 node, 9 opens");
-        assert_eq!(told_of("1-3", false).await, "1 stable, 1 node, 2 stable, 2 node, 3 node, 9 opens");
-        assert_eq!(told_of("1-2", true).await, "1 node, 2 node, 9 opens");
-        assert_eq!(told_of("1", false).await, "1 node, 9 opens");
-        assert_eq!(told_of("", true).await, "9 opens");
+        let told = handed_over("1-4", true, false).await;
+        assert_eq!(told, "1 node, (without 2-4, with 2-4), 9 opens, (without 1, 1 opens, 1 node");
+        assert_eq!(
+            handed_over("1-2", false, false).await,
+            "(without 1-2, with 1-2), 9 opens, (without 1, 1 opens, 1 node"
+        );
+        assert_eq!(handed_over("1", true, false).await, "1 node, 9 opens, (without 1, 1 opens, 1 node");
+        assert_eq!(handed_over("", true, false).await, "9 opens");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_takes_no_slots_quietly_takes_each_with_a_message() {
+        let told = handed_over("1-3", false, true).await;
+        assert_eq!(told, "(without 1-3, with 1-3), 9 opens, 1 node, 2 node, 3 node, 9 opens");
     }
 }
