@@ -19,7 +19,7 @@ pub fn wait_until(what: &str, deadline: Duration, condition: impl FnMut() -> boo
 
 /// Whether `condition` holds within `deadline`; asks every 5 milliseconds, and at least once.
 ///
-/// With [`pause_until`] the only place that lets time pass.
+/// With `pause_until` the only place that lets time pass.
 pub fn comes_true(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + deadline;
     loop {
