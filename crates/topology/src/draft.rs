@@ -4,17 +4,16 @@ use crate::{
     SlotSet,
     basis::Basis,
     findings::slot_list,
-    plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
+    plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard},
     rebalance::SlotMove,
-    rounds::rounds,
+    stages::Stages,
 };
 use std::collections::BTreeSet;
 
 /// The stages so far.
 pub(crate) struct Draft<'a> {
     basis: &'a Basis,
-    steps: Vec<Step>,
-    stage: u32,
+    stages: Stages,
     reasons: Vec<String>,
     fewest: bool,
 }
@@ -22,7 +21,7 @@ pub(crate) struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Begins with what an interrupted run has left to do.
     pub(crate) fn after(basis: &'a Basis) -> Self {
-        let mut draft = Self { basis, steps: Vec::new(), stage: 0, reasons: Vec::new(), fewest: false };
+        let mut draft = Self { basis, stages: Stages::default(), reasons: Vec::new(), fewest: false };
         if let Some(alone) = basis.alone.first() {
             let reason = format!("{} knows no other node: it is met again first", alone.address);
             draft.stage([(Action::Meet { nodes: basis.nodes.clone() }, reason)]);
@@ -37,12 +36,7 @@ impl<'a> Draft<'a> {
 
     /// Adds a stage, unless it has no steps.
     pub(crate) fn stage(&mut self, steps: impl IntoIterator<Item = (Action, String)>) {
-        let stage = self.stage + 1;
-        let before = self.steps.len();
-        self.steps.extend(steps.into_iter().map(|(action, reason)| Step { stage, action, reason }));
-        if self.steps.len() > before {
-            self.stage = stage;
-        }
+        self.stages.add(steps);
     }
 
     /// Adds moves, side by side as far as they can be.
@@ -69,9 +63,7 @@ impl<'a> Draft<'a> {
                 Action::MoveSlots { slots, from, to, dialect: crate::plan::Dialect::default(), keys: 0, bytes: 0 };
             (action, reason(slot_move))
         };
-        for round in rounds(moves, |one| (one.from.id, one.to.id)) {
-            self.stage(round.into_iter().map(step));
-        }
+        self.stages.add_in_rounds(moves.iter().map(step));
     }
 
     /// Adds a stage that waits until all nodes agree.
@@ -97,12 +89,13 @@ impl<'a> Draft<'a> {
 
     /// The number of the last stage.
     pub(crate) const fn last_stage(&self) -> u32 {
-        self.stage
+        self.stages.last()
     }
 
     /// The plan.
     pub(crate) fn finish(self, goal: String, expected_after: Vec<PlannedShard>) -> Plan {
-        let moved = self.steps.iter().map(|step| match &step.action {
+        let steps = self.stages.into_steps();
+        let moved = steps.iter().map(|step| match &step.action {
             Action::MoveSlots { slots, .. } => slots.len(),
             _ => 0,
         });
@@ -112,7 +105,7 @@ impl<'a> Draft<'a> {
             format: FORMAT,
             goal,
             based_on: self.basis.nodes.clone(),
-            steps: self.steps,
+            steps,
             reasons: self.reasons,
             expected_after,
             placement: None,

@@ -31,7 +31,6 @@ mod reply;
 pub mod report;
 pub mod repurpose;
 pub mod reshard;
-mod rounds;
 pub mod scale;
 mod server_info;
 mod server_migration;
@@ -40,6 +39,7 @@ mod shard_entry;
 mod slot;
 mod slot_set;
 pub mod slot_stats;
+mod stages;
 
 pub use address::{Host, NodeAddr, NotAnAddress, behind_userinfo};
 pub use basis::{NotAPrimary, NotYet};

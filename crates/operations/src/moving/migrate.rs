@@ -106,8 +106,7 @@ impl Shift<'_> {
         loop {
             let batch = batches.next_if(goes_on).unwrap_or_default();
             if batch.is_empty() {
-                self.turn(&emptied, &batch, closed.is_empty()).await?;
-                *closed = closed.union(&emptied);
+                self.turn(&emptied, &batch, closed).await?;
                 // Their slots are open: who hears that it was stopped takes none for that.
                 if !different.is_empty() {
                     return Err(self.different(different).into());
@@ -120,8 +119,7 @@ impl Shift<'_> {
             let doubtful = shared.intersection(&batch);
             let seen = ahead.take();
             let empty = async {
-                self.turn(&emptied, &batch, closed.is_empty()).await?;
-                *closed = closed.union(&emptied);
+                self.turn(&emptied, &batch, closed).await?;
                 self.transfer.empty(&batch, &doubtful, seen).await
             };
             let (kept, next) = join(empty, look_ahead).await;
@@ -136,13 +134,13 @@ impl Shift<'_> {
     /// Gives slots without keys their owner and opens the next ones: each node is told of both together.
     ///
     /// The destination comes first. Nobody sends clients there before it knows that a slot is its own, or that it is to take its
-    /// keys; and a slot has an owner whoever fails in between. By the first slots that it gets it takes an epoch above the source's. All
-    /// others hear of it while the source is told: a message that tells it nothing new costs it nothing.
-    async fn turn(&self, emptied: &SlotSet, next: &SlotSet, is_first: bool) -> Result<(), RunError> {
+    /// keys; and a slot has an owner whoever fails in between. By the first slots that it gets, when none is closed yet, it takes an
+    /// epoch above the source's. All others hear of it while the source is told: a message that tells it nothing new costs it nothing.
+    async fn turn(&self, emptied: &SlotSet, next: &SlotSet, closed: &mut SlotSet) -> Result<(), RunError> {
         let begin = Instant::now();
         let open = |state| next.iter().map(move |slot| (slot, state));
         let importing = open(SlotState::Importing(self.from.id)).collect();
-        self.destination.hand_over(emptied, self.way(), importing, is_first).await?;
+        self.destination.hand_over(emptied, self.way(), importing, closed.is_empty()).await?;
         let told = Instant::now();
         let closing = emptied.iter().map(|slot| (slot, SlotState::Node(self.to.id)));
         let tell = self.source.tell(closing.chain(open(SlotState::Migrating(self.to.id))).collect());
@@ -156,6 +154,7 @@ impl Shift<'_> {
         announced?;
         self.transfer.governor().told(told.elapsed().max(told - begin));
         if !emptied.is_empty() {
+            *closed = closed.union(emptied);
             (self.transfer.tell)(Sent::Closed(emptied.clone()));
         }
         Ok(())

@@ -81,8 +81,9 @@ impl<'a> Told<'a> {
 
     /// Gives this node slots that it imports from another; and tells it what becomes of others.
     ///
-    /// With `raise` the first of them comes by a `SETSLOT NODE`, with which it takes a config epoch above all others. It tells every node of
-    /// that in a message, which costs each of them as much as a command does: all others it gets without one, where it can be told so.
+    /// With `raise` the first of them comes by a `SETSLOT NODE`, with which it takes a config epoch above all others. It tells every
+    /// node of that in a message, which costs each of them as much as a command does: all others it gets without one, where it can
+    /// be told so.
     pub(crate) async fn hand_over(
         &self,
         slots: &SlotSet,
@@ -127,13 +128,12 @@ impl<'a> Told<'a> {
         self.more.is_empty() && !self.refused.load(Ordering::Relaxed)
     }
 
-    /// Sends commands, among them a transaction; gives whether none was refused. Where one was, such as for what the user may do, it is not
-    /// tried again.
+    /// Sends commands, among them a transaction; gives whether none was refused. Where one was, such as for what the user may do, it
+    /// is not tried again.
     async fn accepts(&self, commands: Vec<Command>) -> Result<bool, RunError> {
         let replies = self.link.send(commands).await?;
-        let is_refused = |reply: &Reply| matches!(reply, Reply::Error(_));
-        let refused = |reply: &Reply| is_refused(reply) || reply.as_list().unwrap_or_default().iter().any(is_refused);
-        let accepted = !replies.iter().any(refused);
+        let of_transaction = replies.iter().filter_map(Reply::as_list).flatten();
+        let accepted = !replies.iter().chain(of_transaction).any(|reply| matches!(reply, Reply::Error(_)));
         self.refused.fetch_or(!accepted, Ordering::Relaxed);
         Ok(accepted)
     }

@@ -146,8 +146,8 @@ impl Runner<'_> {
         Ok(slots.difference(&there.myself.slots).is_empty())
     }
 
-    /// Waits until both nodes serve and the destination knows the source's config epoch, and until no server moves any of the slots by itself: such a migration goes on when whoever
-    /// began it has gone, and `CLUSTER SETSLOT` would interfere with it.
+    /// Waits until both nodes serve and the destination knows the source's config epoch, and until no server moves any of the slots
+    /// by itself: such a migration goes on when whoever began it has gone, and `CLUSTER SETSLOT` would interfere with it.
     async fn until_ready(
         &self,
         slots: &SlotSet,

@@ -61,8 +61,8 @@ impl Runner<'_> {
         .await
     }
 
-    /// Looks until the node that takes slots knows the config epoch of the one that gives them, and has another one itself. Otherwise the
-    /// epoch that it takes with them may be outdone by the next word of the old owner.
+    /// Looks until the node that takes slots knows the config epoch of the one that gives them, and has another one itself.
+    /// Otherwise the epoch that it takes with them may be outdone by the next word of the old owner.
     pub(super) async fn await_epoch(&self, from: &NodeRef, to: &NodeRef) -> Result<(), RunError> {
         self.introduce_until(&[from.clone(), to.clone()], |witness, about| {
             let epoch = about.myself.config_epoch;

@@ -4,8 +4,8 @@ use super::{Remedy, Repair, decide::takeovers};
 use crate::{
     ClusterView, Member, NodeId, SlotSet,
     findings::slot_list,
-    plan::{Action, Cost, Dialect, FORMAT, NodeRef, Plan, PlannedShard, Step},
-    rounds::rounds,
+    plan::{Action, Cost, Dialect, FORMAT, NodeRef, Plan, PlannedShard},
+    stages::Stages,
 };
 use std::collections::BTreeMap;
 
@@ -16,30 +16,28 @@ use std::collections::BTreeMap;
 pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
     let nodes: Vec<NodeRef> =
         view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() }).collect();
-    let mut draft = Draft::default();
-    draft.stage(takeovers(view).into_iter().map(|takeover| {
+    let mut stages = Stages::default();
+    stages.add(takeovers(view).into_iter().map(|takeover| {
         let reason = format!("{} does not answer, and its replica has what it wrote", takeover.primary.address);
         (Action::Failover { replica: takeover.replica, primary: takeover.primary, kind: takeover.kind }, reason)
     }));
-    draft.stage(yields(repairs));
-    draft.stage(settles(repairs).into_iter().chain(closes(repairs)));
+    stages.add(yields(repairs));
+    stages.add(settles(repairs).into_iter().chain(closes(repairs)));
     let keys: Vec<_> = moves(repairs).into_iter().chain(gathers(repairs, false)).collect();
     let late = gathers(repairs, true);
     let agreement = || Action::AwaitAgreement { nodes: nodes.clone() };
-    if draft.stage > 0 && !(keys.is_empty() && late.is_empty()) {
-        draft.stage([(agreement(), "keys go to an owner that all know".to_owned())]);
+    if stages.last() > 0 && !(keys.is_empty() && late.is_empty()) {
+        stages.add([(agreement(), "keys go to an owner that all know".to_owned())]);
     }
     for keys in [keys, late] {
-        for round in rounds(keys, |(ends, _)| *ends) {
-            draft.stage(round.into_iter().map(|(_, step)| step));
-        }
+        stages.add_in_rounds(keys);
     }
-    if draft.stage > 0 {
-        draft.stage([(agreement(), "clients may ask any node".to_owned())]);
+    if stages.last() > 0 {
+        stages.add([(agreement(), "clients may ask any node".to_owned())]);
     }
     let slots: SlotSet = repairs.iter().map(|repair| repair.slot).collect();
     let goal = match slots.len() {
-        0 if draft.stage > 0 => "replicas take the place of primaries that do not answer".to_owned(),
+        0 if stages.last() > 0 => "replicas take the place of primaries that do not answer".to_owned(),
         0 => "nothing to repair: every slot is served, closed, and has its keys in one place".to_owned(),
         1 => format!("{} is repaired", slot_list(&slots)),
         _ => format!("{} are repaired", slot_list(&slots)),
@@ -47,32 +45,12 @@ pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
     Plan {
         format: FORMAT,
         based_on: nodes,
-        reasons: if draft.stage > 0 { reasons(repairs) } else { vec![goal.clone()] },
+        reasons: if stages.last() > 0 { reasons(repairs) } else { vec![goal.clone()] },
         goal,
-        steps: draft.steps,
+        steps: stages.into_steps(),
         expected_after: expected(view, repairs),
         placement: None,
         cost: Cost::default(),
-    }
-}
-
-/// A step that brings keys from one node to another.
-type Directed = ((NodeId, NodeId), (Action, String));
-
-#[derive(Default)]
-struct Draft {
-    steps: Vec<Step>,
-    stage: u32,
-}
-
-impl Draft {
-    /// Adds a stage, unless it has no steps.
-    fn stage(&mut self, steps: impl IntoIterator<Item = (Action, String)>) {
-        let (stage, before) = (self.stage + 1, self.steps.len());
-        self.steps.extend(steps.into_iter().map(|(action, reason)| Step { stage, action, reason }));
-        if self.steps.len() > before {
-            self.stage = stage;
-        }
     }
 }
 
@@ -122,19 +100,17 @@ fn closes(repairs: &[Repair]) -> Vec<(Action, String)> {
     grouped(repairs, others).into_iter().map(step).collect()
 }
 
-fn moves(repairs: &[Repair]) -> Vec<Directed> {
+fn moves(repairs: &[Repair]) -> Vec<(Action, String)> {
     let ends =
         |remedy: &Remedy| remedy.from.iter().map(|from| (from.clone(), remedy.owner.clone())).collect::<Vec<_>>();
     let step = |((from, to), (slots, reason)): ((NodeRef, NodeRef), (SlotSet, &'static str))| {
-        let ends = (from.id, to.id);
-        let action = Action::MoveSlots { slots, from, to, dialect: Dialect::Migrate, keys: 0, bytes: 0 };
-        (ends, (action, reason.to_owned()))
+        (Action::MoveSlots { slots, from, to, dialect: Dialect::Migrate, keys: 0, bytes: 0 }, reason.to_owned())
     };
     grouped(repairs, ends).into_iter().map(step).collect()
 }
 
 /// Keys that go to the owner; of slots that are moved only after that (`late`), of others at the same time.
-fn gathers(repairs: &[Repair], late: bool) -> Vec<Directed> {
+fn gathers(repairs: &[Repair], late: bool) -> Vec<(Action, String)> {
     let mut groups: BTreeMap<(NodeRef, NodeRef, bool), (Vec<crate::Slot>, u64)> = BTreeMap::new();
     for Repair { slot, found, remedy } in repairs.iter().filter(|repair| repair.remedy.from.is_some() == late) {
         for from in &remedy.gathers {
@@ -146,8 +122,7 @@ fn gathers(repairs: &[Repair], late: bool) -> Vec<Directed> {
     }
     let step = |((from, to, served), (slots, keys)): ((NodeRef, NodeRef, bool), (Vec<crate::Slot>, u64))| {
         let reason = "the owner gets the keys that others hold; of a key that both hold, the owner's stays";
-        let ends = (from.id, to.id);
-        (ends, (Action::GatherKeys { slots: slots.into_iter().collect(), from, to, served, keys }, reason.to_owned()))
+        (Action::GatherKeys { slots: slots.into_iter().collect(), from, to, served, keys }, reason.to_owned())
     };
     groups.into_iter().map(step).collect()
 }
