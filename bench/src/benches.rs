@@ -93,7 +93,7 @@ pub(crate) const BENCHES: [Bench; 15] = [
     },
     Bench {
         name: "reshard-1ms",
-        about: "512 slots with 31 000 keys, with a network round trip of 1 ms",
+        about: "4096 slots with 250 000 keys, with a network round trip of 1 ms",
         rounds: 1,
         engines: OLDEST,
         run: reshard::delayed,

@@ -16,8 +16,6 @@ use testservers::{Latencies, wait_until};
 
 /// A quarter of all slots, and so of all keys.
 const SLOTS: usize = 4096;
-/// Fewer where each round trip counts: the reference takes minutes for a quarter.
-const SLOTS_DELAYED: usize = 512;
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 const THREE: Shape = Shape { owners: 3, empty: 0, replicas: 0 };
 /// What others may wait meanwhile, in seconds: 99 of 100, and all.
@@ -94,7 +92,7 @@ pub(crate) fn reshard(setting: &Setting, rounds: usize) -> Result<Vec<Row>, Prob
 /// With a network between everybody.
 pub(crate) fn delayed(setting: &Setting, rounds: usize) -> Result<Vec<Row>, Problem> {
     use Contender::{Migrate, Reference};
-    let mut job = Job::new(Loaded::start_delayed(setting, THREE, ROUND_TRIP), SLOTS_DELAYED);
+    let mut job = Job::new(Loaded::start_delayed(setting, THREE, ROUND_TRIP), SLOTS);
     let (mut default, mut pipelined, mut ours) = (Rounds::default(), Rounds::default(), Rounds::default());
     for round in 0..rounds {
         for contender in turns(&[Reference(None), Reference(Some("1000")), Migrate], round) {
@@ -106,7 +104,7 @@ pub(crate) fn delayed(setting: &Setting, rounds: usize) -> Result<Vec<Row>, Prob
             }
         }
     }
-    let name = |against: &str| format!("reshard {SLOTS_DELAYED} with 1 ms of round trip : {against}");
+    let name = |against: &str| format!("reshard {SLOTS} with 1 ms of round trip : {against}");
     let seconds = |name, reference: &Rounds, required| {
         row(name, Unit::Seconds, reference.took(), ours.took(), Requirement::TimesFaster(required))
     };

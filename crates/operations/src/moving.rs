@@ -8,7 +8,7 @@ pub(crate) mod pace;
 mod parcels;
 pub(crate) mod probe;
 pub(crate) mod servers;
-mod short;
+pub(crate) mod short;
 pub(crate) mod slots;
 mod too_large;
 

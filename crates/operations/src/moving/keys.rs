@@ -4,7 +4,7 @@ use super::{
     MoveError,
     both::{self, Trust, Verdict},
     pace::Governor,
-    short::all_short,
+    short::Sizes,
 };
 use crate::{
     exchange::{accepted, accepted_in, in_database, number},
@@ -27,7 +27,7 @@ const PAGE: u64 = 2000;
 /// Keys that are listed in one write, so that others are served in between.
 const LISTED: u64 = 1000;
 /// Keys that are weighed in one write: no more than a node manages between two parcels, while it waits for the next.
-const WEIGHED: usize = 64;
+const WEIGHED: usize = 128;
 /// Rounds in which no key could be sent before that is an error.
 const ROUNDS: u32 = 3;
 /// A key from this size on is told of before it is sent, bytes.
@@ -53,6 +53,8 @@ pub(crate) struct Transfer<'a> {
     /// Whether the owner's value replaces another one that may be newer.
     pub(crate) replace: bool,
     pub(crate) governor: &'a Mutex<Governor>,
+    /// What the source tells of its values by itself.
+    pub(crate) sizes: Sizes,
     pub(crate) tell: &'a (dyn Fn(Sent) + Send + Sync),
 }
 
@@ -294,7 +296,7 @@ impl Transfer<'_> {
 
     /// Tells how heavy these keys are, so that no parcel is too heavy.
     async fn weighed(&self, database: u32, mut keys: Vec<Listed>) -> Result<Vec<Listed>, NodeError> {
-        if let Some(most) = all_short(self.lister, database).await? {
+        if let Some(most) = self.sizes.all_short(self.lister, database).await? {
             for listed in &mut keys {
                 listed.bytes = most.saturating_add(listed.key.len() as u64);
             }
@@ -366,11 +368,13 @@ fn groups(counts: &[(Slot, u64)], most: u64) -> Vec<Vec<(Slot, u64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A node with keys in one slot, which go by `MIGRATE`.
     #[derive(Default)]
     struct Source {
         keys: Mutex<Vec<Key>>,
+        asked_for_sizes: AtomicU32,
     }
 
     impl Source {
@@ -378,7 +382,10 @@ mod tests {
             let mut keys = self.keys.lock().unwrap();
             match command {
                 Command::Keyspace => Reply::Bytes(b"# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n".to_vec()),
-                Command::KeySizes => Reply::Bytes(Vec::new()),
+                Command::KeySizes => {
+                    self.asked_for_sizes.fetch_add(1, Ordering::Relaxed);
+                    Reply::Bytes(Vec::new())
+                }
                 Command::CountKeysInSlot(_) => Reply::Integer(i64::try_from(keys.len()).unwrap()),
                 Command::KeysInSlot(..) => Reply::List(keys.iter().cloned().map(Reply::Bytes).collect()),
                 Command::MemoryUsage(_) => Reply::Integer(100),
@@ -407,28 +414,48 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_is_written_after_a_slot_was_looked_at_ahead_moves_too() {
-        let source = Source::default();
-        let governor = Mutex::new(Governor::new(super::super::Pace::default(), std::time::Duration::ZERO));
-        let transfer = Transfer {
-            source: &source,
-            carriers: vec![&source],
-            lister: &source,
-            destination: &source,
+    fn transfer<'a>(source: &'a Source, governor: &'a Mutex<Governor>) -> Transfer<'a> {
+        Transfer {
+            source,
+            carriers: vec![source],
+            lister: source,
+            destination: source,
             host: "127.0.0.1".to_owned(),
             port: 7001,
             timeout: Timeout { most: 60_000, least: 5_000 },
             owner: Owner::Source,
             replace: false,
-            governor: &governor,
+            governor,
+            sizes: Sizes::default(),
             tell: &|_| {},
-        };
+        }
+    }
+
+    fn governor() -> Mutex<Governor> {
+        Mutex::new(Governor::new(super::super::Pace::default(), std::time::Duration::ZERO))
+    }
+
+    #[tokio::test]
+    async fn what_is_written_after_a_slot_was_looked_at_ahead_moves_too() {
+        let (source, governor) = (Source::default(), governor());
+        let transfer = transfer(&source, &governor);
         let slots: SlotSet = "5".parse().unwrap();
         let ahead = transfer.look_ahead(&slots).await.unwrap();
         source.keys.lock().unwrap().push(b"late".to_vec());
         assert_eq!(transfer.empty(&slots, &SlotSet::new(), Some(ahead)).await.unwrap(), []);
         assert!(source.keys.lock().unwrap().is_empty(), "a key was left behind");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_tell_the_sizes_of_its_values_is_asked_for_them_once() {
+        let (source, governor) = (Source::default(), governor());
+        source.keys.lock().unwrap().push(b"key".to_vec());
+        let transfer = transfer(&source, &governor);
+        let slots: SlotSet = "5".parse().unwrap();
+        for _ in 0..3 {
+            transfer.look_ahead(&slots).await.unwrap();
+        }
+        assert_eq!(source.asked_for_sizes.load(Ordering::Relaxed), 1);
     }
 
     #[test]

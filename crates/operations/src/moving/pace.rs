@@ -109,12 +109,15 @@ impl Governor {
     pub(crate) fn told(&mut self, took: Duration) {
         self.told = took.as_secs_f64();
         let Some(budget) = self.pace.budget.filter(|_| !self.is_far) else { return };
-        if took < budget.mul_f64(0.35) {
-            self.slots += self.slots / 3;
-        } else if took > budget.mul_f64(0.6) {
-            self.slots -= self.slots / 4;
+        if took < budget.mul_f64(0.6) {
+            self.set_slots(self.slots + self.slots / 3);
+        } else if took > budget.mul_f64(0.9) {
+            self.set_slots(self.slots - self.slots / 4);
         }
-        self.slots = self.slots.clamp(*SLOTS.start(), *SLOTS.end());
+    }
+
+    fn set_slots(&mut self, slots: usize) {
+        self.slots = slots.clamp(*SLOTS.start(), *SLOTS.end());
     }
 
     /// Learns from what others waited lately beyond what they wait without the move, 99 times of 100.
@@ -127,6 +130,8 @@ impl Governor {
             self.window = 1;
         } else if waited > tolerated && is_ours {
             self.share *= 0.8;
+        } else if waited > tolerated && !self.is_far {
+            self.set_slots(self.slots - self.slots / 4);
         } else if waited + self.cost.took < tolerated && self.window == 1 {
             self.window = 2;
         } else if latency < budget.mul_f64(0.5) {
@@ -316,7 +321,10 @@ mod tests {
             governor.told(Duration::from_micros(told));
             governor.slots()
         };
-        assert_eq!([1500, 500, 500, 500, 500, 500, 2000, 9000].map(&mut slots), [24, 32, 42, 56, 64, 64, 48, 36]);
+        assert_eq!([2000, 500, 500, 500, 500, 500, 2800, 9000].map(&mut slots), [24, 32, 42, 56, 64, 64, 48, 36]);
+        governor.told(Duration::from_micros(2400));
+        (0..3).for_each(|_| governor.others_wait(Duration::from_micros(2500)));
+        assert_eq!(governor.slots(), 24, "others wait for them");
         let mut far = Governor::new(Pace::default(), Duration::from_millis(1));
         far.told(Duration::from_millis(9));
         assert_eq!(far.slots(), 64);

@@ -148,7 +148,7 @@ pub(crate) async fn import(
     }
 }
 
-/// Waits a little longer each time.
+/// Waits a little longer each time: a twentieth of what has passed, so that little is lost when what is waited for has come.
 pub(crate) struct Pause(Duration);
 
 impl Default for Pause {
@@ -160,7 +160,7 @@ impl Default for Pause {
 impl Pause {
     pub(crate) async fn wait(&mut self) {
         sleep(self.0).await;
-        self.0 = (self.0 * 5 / 4).min(LONGEST);
+        self.0 = (self.0 * 21 / 20).min(LONGEST);
     }
 }
 

@@ -4,18 +4,32 @@ use crate::{
     exchange::accepted,
     port::{Command, NodeError, NodeLink},
 };
+use std::sync::atomic::{AtomicBool, Ordering};
 use topology::{Reply, ServerInfo};
 
 /// Values below this many bytes count as short: a parcel of them takes no longer whichever they are.
 const SHORT: u64 = 1024;
 
-/// The bytes that no value of this database reaches, where all are short strings and the node tells so: `INFO keysizes`, Redis
-/// 8.0 and newer. None where it tells nothing, or where any value is longer or is no string.
-pub(super) async fn all_short(node: &dyn NodeLink, database: u32) -> Result<Option<u64>, NodeError> {
-    let replies = accepted(node, vec![Command::Keyspace, Command::KeySizes]).await?;
-    let text = |at: usize| replies.get(at).and_then(Reply::as_text).unwrap_or_default();
-    let keys = ServerInfo::parse(&text(0)).databases.get(&database).copied().unwrap_or_default();
-    Ok(bound(&text(1), database, keys))
+/// A node that is asked how long its values are, as long as it is one that tells.
+#[derive(Default)]
+pub(crate) struct Sizes {
+    untold: AtomicBool,
+}
+
+impl Sizes {
+    /// The bytes that no value of this database reaches, where all are short strings and the node tells so: `INFO keysizes`, Redis
+    /// 8.0 and newer. None where it tells nothing, or where any value is longer or is no string.
+    pub(super) async fn all_short(&self, node: &dyn NodeLink, database: u32) -> Result<Option<u64>, NodeError> {
+        if self.untold.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let replies = accepted(node, vec![Command::Keyspace, Command::KeySizes]).await?;
+        let text = |at: usize| replies.get(at).and_then(Reply::as_text).unwrap_or_default();
+        // Other servers take it for the name of a section that they do not have.
+        self.untold.store(text(1).is_empty(), Ordering::Relaxed);
+        let keys = ServerInfo::parse(&text(0)).databases.get(&database).copied().unwrap_or_default();
+        Ok(bound(&text(1), database, keys))
+    }
 }
 
 /// What `INFO keysizes` says of a database with so many keys. It counts strings by the greatest power of two that is not above

@@ -9,6 +9,7 @@ use crate::{
         keys::{Owner, Sent, Timeout, Transfer},
         pace::Governor,
         probe::Probe,
+        short::Sizes,
         slots::Told,
     },
     port::{Command, NodeError, NodeLink, SlotState, Trouble},
@@ -141,6 +142,7 @@ impl Runner<'_> {
             owner: Owner::Destination(if served { Trust::Same } else { Trust::LastUsed }),
             replace: moves.replace,
             governor: &governor,
+            sizes: Sizes::default(),
             tell: &tell,
         };
         let told = self.told(source, &here).await?;
