@@ -4,12 +4,20 @@ mod layout;
 
 pub(crate) use layout::Layout;
 
-use crate::{certificates::Certificates, server::Server, servers::Servers};
+use crate::{certificates::Certificates, server::Server, servers::Servers, wait::comes_true};
 use redis::{
     Client, ClientTlsConfig, Connection, IntoConnectionInfo, RedisResult, TlsCertificates,
     cluster::{ClusterClientBuilder, ClusterConnection},
 };
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+/// How long a client waits for a connection and for a reply, before it tries again.
+const TIMEOUT: Duration = Duration::from_millis(500);
+const ENTER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A cluster that tests write to and read from: through any of these addresses, wherever its slots are by then.
 #[derive(Clone, Debug)]
@@ -88,6 +96,35 @@ impl Cluster {
             builder = builder.certs(certificates);
         }
         builder.build()?.get_connection()
+    }
+
+    /// The same for a client that goes on through outages; panics where the cluster cannot be entered at first.
+    #[track_caller]
+    pub(crate) fn enter_in_time(&self) -> ClusterConnection {
+        let mut entered = None;
+        comes_true(ENTER_DEADLINE, || {
+            entered = Some(self.enter(TIMEOUT));
+            matches!(entered, Some(Ok(_)))
+        });
+        match entered {
+            Some(Ok(client)) => client,
+            failed => panic!("the cluster cannot be entered: {:?}", failed.and_then(Result::err)),
+        }
+    }
+
+    /// The client, or another one as soon as there can be one where it is lost; none where it is to stop.
+    pub(crate) fn reenter<'a>(
+        &self,
+        client: &'a mut Option<ClusterConnection>,
+        stop: &AtomicBool,
+    ) -> Option<&'a mut ClusterConnection> {
+        comes_true(Duration::MAX / 4, || {
+            if client.is_none() {
+                *client = self.enter(TIMEOUT).ok();
+            }
+            client.is_some() || stop.load(Ordering::Relaxed)
+        });
+        client.as_mut()
     }
 
     fn url(&self, address: &str) -> String {

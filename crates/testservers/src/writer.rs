@@ -6,7 +6,7 @@ pub use ledger::{Ledger, Loss};
 
 use crate::{
     cluster::Cluster,
-    wait::{be_punctual, comes_true, pause_until},
+    wait::{be_punctual, pause_until},
 };
 use ledger::Operation;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
@@ -19,10 +19,6 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
-
-/// How long a client waits for a connection and for a reply, before it tries again.
-const TIMEOUT: Duration = Duration::from_millis(500);
-const ENTER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a [`Writer`] is to do.
 #[derive(Clone, Debug)]
@@ -59,14 +55,7 @@ impl Writer {
     /// Begins to write. Panics where the cluster cannot be entered.
     #[track_caller]
     pub fn start(cluster: &Cluster, options: &WriterOptions) -> Self {
-        let mut entered = None;
-        comes_true(ENTER_DEADLINE, || {
-            entered = Some(cluster.enter(TIMEOUT));
-            matches!(entered, Some(Ok(_)))
-        });
-        let Some(Ok(client)) = entered else {
-            panic!("the writer cannot enter the cluster: {:?}", entered.and_then(Result::err));
-        };
+        let client = cluster.enter_in_time();
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let work = Work {
             cluster: cluster.clone(),
@@ -127,7 +116,7 @@ impl Work {
             }
             let operation = self.choose(number);
             let begin = Instant::now();
-            let Some(connection) = self.connected(&mut client) else { break };
+            let Some(connection) = self.cluster.reenter(&mut client, &self.stop) else { break };
             match send(connection, &self.options.name, operation) {
                 Ok(reply) => {
                     ledger.acknowledged(operation, reply, begin.elapsed());
@@ -153,17 +142,6 @@ impl Work {
             5..8 => Operation::Increment(key),
             _ => Operation::Push(key, number),
         }
-    }
-
-    /// A client, after an error another one, until there is one; none where it is to end.
-    fn connected<'a>(&self, client: &'a mut Option<ClusterConnection>) -> Option<&'a mut ClusterConnection> {
-        comes_true(Duration::MAX / 4, || {
-            if client.is_none() {
-                *client = self.cluster.enter(TIMEOUT).ok();
-            }
-            client.is_some() || self.is_stopped()
-        });
-        client.as_mut()
     }
 
     fn is_stopped(&self) -> bool {

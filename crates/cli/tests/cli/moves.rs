@@ -7,6 +7,7 @@ mod exact;
 mod happy;
 mod lag;
 mod losses;
+mod readers;
 mod resets;
 mod scene;
 mod stops;
