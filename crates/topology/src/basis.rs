@@ -74,7 +74,7 @@ impl NotYet {
                 )
             }
             Self::Unserved { entry_point, .. } => format!("tribune fix {entry_point}"),
-            Self::Open(open) => format!("tribune fix {}", open.address.bare()),
+            Self::Open(open) => open.advice(&open.address.bare()),
         }
     }
 }

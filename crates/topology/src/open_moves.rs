@@ -18,6 +18,23 @@ pub struct Unclear {
     pub address: NodeAddr,
     /// Why that is no move that could be finished, so that it reads well behind the slot.
     pub problem: String,
+    /// The end of the move that does not answer, if that is why.
+    pub silent: Option<NodeAddr>,
+}
+
+impl Unclear {
+    /// What the user can do about it, with a node through which the cluster is entered.
+    pub fn advice(&self, entry_point: &str) -> String {
+        let fix = format!("tribune fix {entry_point}");
+        self.silent.as_ref().map_or_else(
+            || fix.clone(),
+            |silent| {
+                format!(
+                    "start {silent} again      or, where it is lost for good: {fix} --fix-with-unreachable-primaries"
+                )
+            },
+        )
+    }
 }
 
 /// What nodes tell of an open slot, each move as its source and its destination.
@@ -82,16 +99,19 @@ fn told(view: &ClusterView) -> BTreeMap<Slot, Moves<'_>> {
 
 /// Source and destination, if there is one move that can be finished.
 fn only_move(view: &ClusterView, slot: Slot, moves: &Moves<'_>) -> Result<(NodeRef, NodeRef), Unclear> {
-    let unclear = |problem| Unclear { slot, address: moves.address.clone(), problem };
+    let unclear = |problem| Unclear { slot, address: moves.address.clone(), problem, silent: None };
     let ends = present(view, slot, moves);
     let (from, to) = ends.first().copied().unwrap_or(moves.first);
     let way = format!("is to go from {} to {}", view.name(from), view.name(to));
     if let Some((from, to)) = ends.get(1) {
         return Err(unclear(format!("{way}, and from {} to {}", view.name(*from), view.name(*to))));
     }
-    let silent = |id| format!("{way}, but {} does not answer", view.name(id));
-    let (source, owner) = answering(view, from).ok_or_else(|| unclear(silent(from)))?;
-    let (destination, taker) = answering(view, to).ok_or_else(|| unclear(silent(to)))?;
+    let silent = |id| Unclear {
+        silent: view.node(id).map(|node| node.address.clone()),
+        ..unclear(format!("{way}, but {} does not answer", view.name(id)))
+    };
+    let (source, owner) = answering(view, from).ok_or_else(|| silent(from))?;
+    let (destination, taker) = answering(view, to).ok_or_else(|| silent(to))?;
     let has_arrived = taker.myself.slots.contains(slot) && owner.myself.migrating.contains_key(&slot);
     if !owner.myself.slots.contains(slot) && !has_arrived {
         return Err(unclear(format!("{way}, but {} does not own it", source.address)));

@@ -9,7 +9,7 @@ mod found;
 mod refusal;
 mod steps;
 
-pub use decide::decide;
+pub use decide::{decide, has_takeovers};
 pub use found::{Found, doubtful, unreachable_primaries};
 pub use refusal::{RepairRefusal, Unreachable};
 pub use steps::plan;

@@ -91,10 +91,20 @@ pub(super) async fn repair(
     } else {
         MOVES
     };
+    let takes_over = repair::has_takeovers(&observation.view);
     let options = MoveOptions { persistent: true, ..options };
-    Change { request: extent.request(), target, way: change, question, options }
+    let status = Change { request: extent.request(), target, way: change, question, options }
         .make_anew(plan, observation, printer)
-        .await
+        .await?;
+    if !takes_over {
+        return Ok(status);
+    }
+    // What else is to be repaired shows now, unless the plan was only shown, or declined.
+    let observation = Change::look(target).await?;
+    if repair::has_takeovers(&observation.view) {
+        return Ok(status);
+    }
+    Box::pin(repair(target, change, options, extent, observation, printer)).await
 }
 
 #[cfg(test)]

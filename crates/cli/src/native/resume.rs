@@ -49,7 +49,7 @@ pub(crate) async fn run(arguments: &ResumeArgs, printer: &mut Printer) -> Result
             if let Some(run) = recorded {
                 let goal = &run.plan.goal;
                 printer.note(&format!(
-                    "an earlier run was interrupted ({goal}), and somebody has moved slots since: only what is open is finished\n"
+                    "an earlier run was interrupted ({goal}), and slots have other owners since: only what is open is finished\n"
                 ));
             }
             open_moves::plan(view).map_err(|refusal| Failure::new(refusal.to_string()).advice(refusal.advice()))?

@@ -79,6 +79,7 @@ impl Fix<'_> {
 
     async fn open(&mut self, terminal: &mut Terminal<'_>) -> Result<(), Stop> {
         self.refuse_unreachable("open slots", terminal)?;
+        self.take_over(terminal).await?;
         let mut repairs = self.repairs(false, terminal).await?;
         repairs.retain(|repair| repair.found.is_open());
         for repair in &repairs {

@@ -15,7 +15,7 @@ const LEAST: f64 = 8_000.0;
 /// The first opens a connection as well.
 const SINGLE: u32 = 3;
 /// Slots that are open at the same time between near nodes, at least and at most.
-const SLOTS: std::ops::RangeInclusive<usize> = 24..=64;
+pub(super) const SLOTS: std::ops::RangeInclusive<usize> = 24..=64;
 /// The part of the budget that others may wait without anything being slowed down.
 const TOLERATED: f64 = 0.8;
 /// The part of the budget that a parcel may take: others wait for it, for what the node does between two, and for their own

@@ -16,8 +16,8 @@ use topology::{Engine, NodeId, NodeView, Reply, Slot, SlotSet};
 
 /// How long replicas may lag before it is an error.
 const LAG: Duration = Duration::from_secs(30);
-/// Links over which a node is told when each `SETSLOT` waits for its replicas.
-const LINKS: usize = 32;
+/// Links over which a node is told when each `SETSLOT` waits for its replicas: one for each slot that is open at the same time.
+const LINKS: usize = *super::pace::SLOTS.end();
 /// Words in one write then: if replicas do not follow, the server answers after 2 s for each.
 const FEW: usize = 3;
 /// Words in one write otherwise: the server writes its configuration file once for all of them, and others wait for them.
@@ -66,8 +66,9 @@ impl<'a> Told<'a> {
         let mut left = words;
         while !left.is_empty() {
             let mut late = Vec::new();
-            let shares = self.shares(&left).map(|(link, share)| tell_in_parts(link, share, self.at_once));
-            for told in join_all(shares).await {
+            let shares = self.shares(&left);
+            let told = shares.iter().map(|(link, share)| tell_in_parts(*link, share, self.at_once));
+            for told in join_all(told).await {
                 late.extend(told?);
             }
             if !late.is_empty() && begin.elapsed() >= LAG {
@@ -91,10 +92,13 @@ impl<'a> Told<'a> {
         others: Vec<Word>,
         raise: bool,
     ) -> Result<(), RunError> {
+        if !self.more.is_empty() {
+            return self.hand_over_with_replicas(slots, way, others, raise).await;
+        }
         let loudly: SlotSet = slots.iter().take(usize::from(raise)).collect();
         let quietly = slots.difference(&loudly);
         let own = |slot| (slot, SlotState::Node(way.to));
-        if quietly.is_empty() || !self.may_take_quietly() {
+        if quietly.is_empty() || self.refused.load(Ordering::Relaxed) {
             return self.tell(slots.iter().map(own).chain(others).collect()).await;
         }
         let mut commands: Vec<Command> = loudly.iter().map(own).map(set_slot).collect();
@@ -111,9 +115,35 @@ impl<'a> Told<'a> {
         self.tell(slots.iter().map(own).chain(others).collect()).await
     }
 
-    /// Lets this node tell every other what it owns, by getting one of its slots once more.
+    /// The same where replicas carry out each `SETSLOT` first. A slot that such a replica has for its primary, and that has not arrived
+    /// there, is in danger: a message from the primary without it makes the replica believe the old owner again, and if the primary
+    /// is lost then, the replica drops the keys of the slot when it takes its place (Valkey 9.1).
+    ///
+    /// So the primary gets all but the last before its replicas, which go on importing them, hear of it; with the last it tells all
+    /// nodes what it owns.
+    async fn hand_over_with_replicas(
+        &self,
+        slots: &SlotSet,
+        way: Way,
+        others: Vec<Word>,
+        raise: bool,
+    ) -> Result<(), RunError> {
+        let own = |slot| (slot, SlotState::Node(way.to));
+        if raise {
+            self.tell(slots.iter().take(1).map(own).collect()).await?;
+        }
+        let loudly: SlotSet = slots.iter().take(usize::from(raise)).chain(slots.iter().last()).collect();
+        let quietly = slots.difference(&loudly);
+        if !quietly.is_empty() && !self.refused.load(Ordering::Relaxed) {
+            let [remove, add] = [Command::RemoveSlots(quietly.clone()), Command::AddSlots(quietly)];
+            self.accepts(vec![Command::Multi, remove, add, Command::Exec]).await?;
+        }
+        self.tell(slots.iter().map(own).chain(others).collect()).await
+    }
+
+    /// Lets this node tell every other what it owns, by getting one of its slots once more. With replicas it has told already.
     pub(crate) async fn announce(&self, slot: Slot, way: Way) -> Result<(), RunError> {
-        if self.may_take_quietly() {
+        if self.more.is_empty() && !self.refused.load(Ordering::Relaxed) {
             let words = [SlotState::Importing(way.from), SlotState::Node(way.to)].map(|state| set_slot((slot, state)));
             let mut commands = vec![Command::Multi, Command::RemoveSlots(SlotSet::from(slot..=slot))];
             commands.extend(words);
@@ -121,11 +151,6 @@ impl<'a> Told<'a> {
             self.accepts(commands).await?;
         }
         Ok(())
-    }
-
-    /// Over several links there is no order between words, and replicas are to follow each.
-    fn may_take_quietly(&self) -> bool {
-        self.more.is_empty() && !self.refused.load(Ordering::Relaxed)
     }
 
     /// Sends commands, among them a transaction; gives whether none was refused. Where one was, such as for what the user may do, it
@@ -138,11 +163,14 @@ impl<'a> Told<'a> {
         Ok(accepted)
     }
 
-    /// Which link tells what.
-    fn shares<'b>(&'b self, words: &'b [Word]) -> impl Iterator<Item = (&'b dyn NodeLink, &'b [Word])> {
-        let links = self.more.iter().map(AsRef::as_ref).chain(self.more.is_empty().then_some(self.link));
-        let share = words.len().div_ceil(self.more.len().max(1)).max(1);
-        links.zip(words.chunks(share))
+    /// Which link tells what: the first words go first on all of them.
+    fn shares(&self, words: &[Word]) -> Vec<(&dyn NodeLink, Vec<Word>)> {
+        if self.more.is_empty() {
+            return vec![(self.link, words.to_vec())];
+        }
+        let links = self.more.iter().map(AsRef::as_ref).enumerate();
+        let share = |at: usize| words.iter().skip(at).step_by(self.more.len()).copied().collect::<Vec<_>>();
+        links.map(|(at, link)| (link, share(at))).filter(|(_, share)| !share.is_empty()).collect()
     }
 }
 

@@ -74,7 +74,7 @@ impl Runner<'_> {
         loop {
             let (link, view) = self.fresh(replica).await?;
             if view.myself.is_primary() {
-                return Ok(());
+                break;
             }
             if view.myself.primary != Some(primary.id) {
                 return Err(changed(replica, format!("it does not follow {} any more", primary.address)));
@@ -89,10 +89,11 @@ impl Runner<'_> {
             }
             sleep(LOOK).await;
         }
+        self.await_known(replica).await
     }
 
     /// All nodes of the run.
-    fn all(&self) -> Vec<NodeRef> {
+    pub(super) fn all(&self) -> Vec<NodeRef> {
         self.links.iter().map(|(id, link)| NodeRef { id: *id, address: link.address().clone() }).collect()
     }
 }

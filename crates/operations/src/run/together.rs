@@ -50,15 +50,12 @@ impl Runner<'_> {
     }
 
     pub(super) async fn await_agreement(&self, nodes: &[NodeRef]) -> Result<(), RunError> {
-        self.introduce_until(nodes, |witness, about| {
-            witness.entry(about.myself.id).is_some_and(|entry| {
-                known(entry)
-                    && entry.slots == about.myself.slots
-                    && entry.primary == about.myself.primary
-                    && entry.is_primary() == about.myself.is_primary()
-            })
-        })
-        .await
+        self.introduce_until(nodes, agrees).await
+    }
+
+    /// Looks until all nodes of the run know what this one is and owns.
+    pub(super) async fn await_known(&self, node: &NodeRef) -> Result<(), RunError> {
+        self.introduce_until(&self.all(), |witness, about| about.myself.id != node.id || agrees(witness, about)).await
     }
 
     /// Looks until the node that takes slots knows the config epoch of the one that gives them, and has another one itself.
@@ -218,6 +215,16 @@ impl Runner<'_> {
         };
         try_join_all(nodes.iter().map(ask)).await
     }
+}
+
+/// Whether a node knows what another one says of itself.
+fn agrees(witness: &NodeView, about: &NodeView) -> bool {
+    witness.entry(about.myself.id).is_some_and(|entry| {
+        known(entry)
+            && entry.slots == about.myself.slots
+            && entry.primary == about.myself.primary
+            && entry.is_primary() == about.myself.is_primary()
+    })
 }
 
 fn known(entry: &topology::NodeEntry) -> bool {

@@ -165,8 +165,9 @@ fn open_slots(view: &ClusterView, moves: &[Told], goes_on: bool, slots: SlotSet)
         )
     } else {
         let problem = unclear(view).into_iter().find(|unclear| slots.contains(unclear.slot));
+        let remedy = problem.as_ref().map_or_else(|| format!("tribune fix {entry}"), |unclear| unclear.advice(&entry));
         let problem = problem.map_or_else(String::new, |unclear| format!("it {}; ", unclear.problem));
-        finding.because(format!("{problem}nothing is lost")).remedy(format!("tribune fix {entry}"))
+        finding.because(format!("{problem}nothing is lost")).remedy(remedy)
     };
     finding.about(ends.iter().filter_map(|id| Some(&view.node(*id)?.address))).slots(slots)
 }

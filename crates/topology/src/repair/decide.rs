@@ -15,6 +15,9 @@ use crate::{
 /// Decides what is done about each slot that is not as it should be. `held` has the keys of all [`doubtful`] slots; it may have
 /// those of further slots, which are then looked at, too.
 ///
+/// Where replicas are to take the place of silent primaries, nothing is decided before they have: what they hold and own shows only
+/// then, also of slots that were on their way to or from these primaries.
+///
 /// # Errors
 /// When a primary does not answer that owns slots or may hold keys of open ones, unless that is wanted.
 pub fn decide(view: &ClusterView, held: &Held, wanted: Wanted) -> Result<Vec<Repair>, RepairRefusal> {
@@ -26,11 +29,12 @@ pub fn decide(view: &ClusterView, held: &Held, wanted: Wanted) -> Result<Vec<Rep
     {
         return Err(unreachable(view, node));
     }
-    // What a replica can take over is not given to others.
-    let kept = takeovers(view).iter().fold(SlotSet::new(), |all, takeover| all.union(&takeover.slots));
+    if has_takeovers(view) {
+        return Ok(Vec::new());
+    }
     let asked: SlotSet = held.values().flat_map(|slots| slots.keys().copied()).collect();
     let (mut repairs, mut bare) = (Vec::new(), Vec::new());
-    for slot in doubtful(view).union(&asked).difference(&kept).iter() {
+    for slot in doubtful(view).union(&asked).iter() {
         let found = Found::of(slot, view, held);
         if found.is_well() {
             continue;
@@ -76,12 +80,16 @@ fn unreachable(view: &ClusterView, node: &ObservedNode) -> RepairRefusal {
     }))
 }
 
+/// Whether replicas are to take the place of silent primaries before anything else is repaired.
+pub fn has_takeovers(view: &ClusterView) -> bool {
+    !takeovers(view).is_empty()
+}
+
 /// A replica that can take the place of a primary that does not answer.
 pub(super) struct Takeover {
     pub(super) replica: NodeRef,
     pub(super) primary: NodeRef,
     pub(super) kind: FailoverKind,
-    pub(super) slots: SlotSet,
 }
 
 /// The silent primaries with slots that have a replica which answers: the one that has read most of what they wrote.
@@ -95,7 +103,7 @@ pub(super) fn takeovers(view: &ClusterView) -> Vec<Takeover> {
         let read = |member: &&Member<'_>| member.node.view().and_then(|view| view.server.replication_offset);
         let replica = shard.replicas.iter().filter(|replica| replica.answers()).max_by_key(read)?;
         let (replica, primary) = (reference(replica), reference(&shard.primary));
-        Some(Takeover { replica, primary, kind, slots: shard.slots().clone() })
+        Some(Takeover { replica, primary, kind })
     };
     owners().filter(|shard| !shard.primary.answers()).filter_map(takeover).collect()
 }

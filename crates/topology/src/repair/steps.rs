@@ -11,13 +11,15 @@ use std::collections::BTreeMap;
 
 /// One plan of these decisions.
 ///
-/// Slots get their owner first, since a cluster that does not serve takes no keys; then keys move, between many nodes at once. A
-/// replica takes the place of a silent primary before anything else.
+/// Slots get their owner first, since a cluster that does not serve takes no keys; then keys move, between many nodes at once. Where
+/// replicas are to take the place of silent primaries, the plan does only that: see [`decide()`](super::decide()).
 pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
     let nodes: Vec<NodeRef> =
         view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() }).collect();
     let mut stages = Stages::default();
-    stages.add(takeovers(view).into_iter().map(|takeover| {
+    let takeovers = takeovers(view);
+    let first_of_two = !takeovers.is_empty();
+    stages.add(takeovers.into_iter().map(|takeover| {
         let reason = format!("{} does not answer, and its replica has what it wrote", takeover.primary.address);
         (Action::Failover { replica: takeover.replica, primary: takeover.primary, kind: takeover.kind }, reason)
     }));
@@ -32,7 +34,8 @@ pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
     for keys in [keys, late] {
         stages.add_in_rounds(keys);
     }
-    if stages.last() > 0 {
+    // After a takeover there may be slots about which nodes do not agree before they are repaired.
+    if stages.last() > 0 && !first_of_two {
         stages.add([(agreement(), "clients may ask any node".to_owned())]);
     }
     let slots: SlotSet = repairs.iter().map(|repair| repair.slot).collect();
@@ -45,7 +48,11 @@ pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
     Plan {
         format: FORMAT,
         based_on: nodes,
-        reasons: if stages.last() > 0 { reasons(repairs) } else { vec![goal.clone()] },
+        reasons: match stages.last() {
+            0 => vec![goal.clone()],
+            _ if first_of_two => vec!["what else is to be repaired shows when they have taken over".to_owned()],
+            _ => reasons(repairs),
+        },
         goal,
         steps: stages.into_steps(),
         expected_after: expected(view, repairs),

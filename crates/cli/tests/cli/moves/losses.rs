@@ -1,6 +1,6 @@
 //! Servers that die in the middle of a move.
 
-use super::scene::{Scene, Setup};
+use super::scene::{Scene, Setup, slots};
 use crate::support::eventually;
 use testservers::{Builder, Writer, WriterOptions, engine};
 
@@ -72,12 +72,74 @@ fn a_move_whose_source_is_lost_for_good_goes_on_from_its_replica() {
         assert_eq!(resumed.code, Some(0), "{what}: {run:#?} {resumed:#?}");
         assert_eq!(scene.open(), Vec::<String>::new(), "{what}");
         scene.assert_data();
-        let owned: usize = scene
-            .servers
-            .iter()
-            .filter(|server| server.is_running())
-            .map(|server| super::scene::slots(server).len())
-            .sum();
+        let owned: usize =
+            scene.servers.iter().filter(|server| server.is_running()).map(|server| slots(server).len()).sum();
         assert_eq!(owned, 16384, "{what}: every slot has one owner");
+    }
+}
+
+#[test]
+fn a_move_whose_destination_is_lost_for_good_ends_as_advised_and_nothing_is_lost() {
+    for (seed, name) in (21..).zip(["redis-7.0", "redis-8.6", "valkey-9.1"]) {
+        let Some(engine) = engine(name) else { continue };
+        for is_succeeded in [false, true] {
+            let what = format!("{name}, seed {seed}, its replica has taken over: {is_succeeded}");
+            println!("{what}");
+            let scene = Scene::new(&engine, 6, 3, 600);
+            scene.assert_replicas_in_sync();
+            let before = scene.slots(1).len();
+            let running = scene.start(&format!("{} {SLOWLY}", scene.reshard(400, 0, 1)));
+            eventually(&format!("{what}: it has begun"), || scene.slots(1).len() > before + 30);
+            scene.servers[1].kill();
+            let run = running.finish();
+            assert_eq!(run.code, Some(1), "{what}: {run:#?}");
+            let primaries =
+                || (3..6).filter(|node| scene.servers[*node].call_ok(&["ROLE"]).starts_with("master")).count();
+            eventually(&format!("{what}: it shows"), || !is_succeeded || primaries() == 1);
+            // Whether the replica had heard of the open slots decides which of the two is to be typed.
+            let entry = scene.address(0);
+            let check = scene.tribune(&format!("check {entry}"));
+            let repair = format!("fix {entry} --fix-with-unreachable-primaries");
+            if check.out.contains(&format!("      or, where it is lost for good: tribune {repair}")) {
+                scene.tribune(&format!("{repair} --yes")).succeeded();
+            } else if !scene.open().is_empty() {
+                assert!(check.out.contains("tribune resume "), "{what}: {check:#?}");
+                scene.tribune(&format!("resume {entry} --yes")).succeeded();
+            }
+            assert_eq!(scene.open(), [] as [&str; 0], "{what}");
+            scene.assert_data();
+            let running = scene.servers.iter().filter(|server| server.is_running());
+            assert_eq!(
+                running.map(|server| slots(server).len()).sum::<usize>(),
+                16384,
+                "{what}: every slot has one owner"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_move_whose_destination_is_lost_without_a_replica_ends_and_says_what_to_do() {
+    for name in ["redis-7.0", "redis-8.6", "valkey-9.1"] {
+        let Some(engine) = engine(name) else { continue };
+        let scene = Scene::with(&engine, &Setup { keys: 600, configure: kept, ..Setup::default() });
+        let lost = 1;
+        let before = scene.slots(lost).len();
+        let running = scene.start(&format!("{} {SLOWLY}", scene.reshard(400, 0, lost)));
+        eventually("it has begun", || scene.slots(lost).len() > before + 30);
+        scene.servers[lost].kill();
+        let run = running.finish();
+        assert_eq!(run.code, Some(1), "{name}: {run:#?}");
+        let check = scene.tribune(&format!("check {}", scene.address(0)));
+        assert_eq!(check.code, Some(1), "{name}: {check:#?}");
+        assert!(check.out.contains(&format!("do   start {} again", scene.address(lost))), "{name}: {check:#?}");
+        let resumed = scene.tribune(&format!("resume {} --yes", scene.address(0)));
+        assert_eq!(resumed.code, Some(1), "{name}: {resumed:#?}");
+        scene.servers[lost].restart();
+        eventually(&format!("{name}: it is resumed: {run:#?}"), || {
+            scene.tribune(&format!("resume {} --yes", scene.address(0))).code == Some(0)
+        });
+        assert_eq!(scene.slots(lost).len(), before + 400, "{name}: {run:#?}");
+        scene.assert_whole();
     }
 }

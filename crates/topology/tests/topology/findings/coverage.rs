@@ -122,7 +122,8 @@ fn slots_that_no_move_can_close_are_for_fix() {
     let (what, why, remedy) = texts(&finding);
     assert_eq!(what, "slots 0-1 are open: migrating from 10.0.0.1:7000 to 10.0.0.2:7000");
     assert!(why.contains("but 10.0.0.2:7000 does not answer"), "{why}");
-    assert_eq!(remedy, "tribune fix 10.0.0.1:7000");
+    let repair = "tribune fix 10.0.0.1:7000 --fix-with-unreachable-primaries";
+    assert_eq!(remedy, format!("start 10.0.0.2:7000 again      or, where it is lost for good: {repair}"));
 }
 
 #[test]
