@@ -85,12 +85,11 @@ pub(crate) async fn hidden(
 ) -> Result<(), NodeError> {
     let own = &said.myself;
     let slots: Vec<Slot> = slots.difference(&own.slots.union(&own.open_slots())).iter().collect();
-    let Some(other) = said.peers.iter().find(|peer| peer.is_primary()).map(|peer| peer.id) else { return Ok(()) };
     if !hides(&said.server) {
         return Ok(());
     }
     for part in slots.chunks(TOGETHER) {
-        for (slot, held) in part.iter().zip(as_importing(link, part, other).await?) {
+        for (slot, held) in part.iter().zip(as_importing(link, part, own.id).await?) {
             if held > 0 {
                 keys.insert(*slot, held);
             }
@@ -99,10 +98,10 @@ pub(crate) async fn hidden(
     Ok(())
 }
 
-async fn as_importing(link: &dyn NodeLink, slots: &[Slot], from: NodeId) -> Result<Vec<u64>, NodeError> {
+async fn as_importing(link: &dyn NodeLink, slots: &[Slot], own: NodeId) -> Result<Vec<u64>, NodeError> {
     let mut commands = vec![Command::Multi];
     for slot in slots {
-        commands.push(Command::SetSlot(*slot, SlotState::Importing(from)));
+        commands.push(Command::SetSlot(*slot, SlotState::Importing(own)));
         commands.push(Command::CountKeysInSlot(*slot));
         commands.push(Command::SetSlot(*slot, SlotState::Stable));
     }
@@ -116,7 +115,8 @@ async fn as_importing(link: &dyn NodeLink, slots: &[Slot], from: NodeId) -> Resu
     Ok(replies.iter().skip(1).step_by(3).map(number).collect())
 }
 
-fn hides(server: &ServerInfo) -> bool {
+/// Whether a server tells of no keys in slots that are neither its own nor open.
+pub(crate) fn hides(server: &ServerInfo) -> bool {
     server.engine == Engine::Redis && server.is_since(8, 4)
 }
 

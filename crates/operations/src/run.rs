@@ -332,7 +332,7 @@ impl<'a> Runner<'a> {
             Action::SetEpoch { node, epoch } => self.set_epoch(node, *epoch).await,
             Action::AddSlots { node, slots } => self.add_slots(node, slots).await,
             Action::Replicate { replica, primary } => self.replicate(replica, primary).await,
-            Action::YieldSlots { node, owner, slots } => self.yield_slots(node, owner, slots).await,
+            Action::YieldSlots { node, slots, .. } => self.yield_slots(node, slots).await,
             Action::SettleSlots { node, slots, above } => self.settle_slots(node, slots, *above).await,
             Action::CloseSlots { node, slots } => self.close_slots(node, slots).await,
             Action::GatherKeys { slots, from, to, served, .. } => {

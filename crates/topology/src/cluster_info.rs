@@ -15,6 +15,8 @@ pub struct ClusterInfo {
     pub current_epoch: u64,
     /// `cluster_my_epoch`.
     pub my_epoch: u64,
+    /// `cluster_stats_messages_publish_received`: since the server started, from all others.
+    pub published_received: u64,
 }
 
 impl ClusterInfo {
@@ -31,6 +33,7 @@ impl ClusterInfo {
                 "cluster_size" => info.size = value.parse().unwrap_or_default(),
                 "cluster_current_epoch" => info.current_epoch = number(),
                 "cluster_my_epoch" => info.my_epoch = number(),
+                "cluster_stats_messages_publish_received" => info.published_received = number(),
                 _ => {}
             }
         }

@@ -100,6 +100,12 @@ fn told(view: &ClusterView) -> BTreeMap<Slot, Moves<'_>> {
 /// Source and destination, if there is one move that can be finished.
 fn only_move(view: &ClusterView, slot: Slot, moves: &Moves<'_>) -> Result<(NodeRef, NodeRef), Unclear> {
     let unclear = |problem| Unclear { slot, address: moves.address.clone(), problem, silent: None };
+    if let Some((holder, _)) = std::iter::once(&moves.first).chain(&moves.others).find(|(from, to)| from == to) {
+        return Err(unclear(format!(
+            "is being repaired: {} is to give its owner the keys that it holds",
+            view.name(*holder)
+        )));
+    }
     let ends = present(view, slot, moves);
     let (from, to) = ends.first().copied().unwrap_or(moves.first);
     let way = format!("is to go from {} to {}", view.name(from), view.name(to));

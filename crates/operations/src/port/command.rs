@@ -24,6 +24,8 @@ pub enum Command {
     ClusterInfo,
     /// `CLUSTER NODES`
     ClusterNodes,
+    /// `PUBLISH` of an empty message, which goes to all nodes behind all that this one has told them, on a channel that nobody needs.
+    Publish,
     /// `CLUSTER COUNTKEYSINSLOT`: of the selected database.
     CountKeysInSlot(Slot),
     /// `DBSIZE`: of the selected database.

@@ -106,6 +106,7 @@ impl Runner<'_> {
             let ends = self.ends(slots, from, to).await?;
             let moved = Moved { slots: slots.len() - ends.owned.len(), ..Moved::default() };
             if attempts == 0 || !ends.closed() {
+                self.await_heard(from, to).await?;
                 return self.migrate(&ends, from, to, &Mutex::new(moved), stop).await;
             }
             attempts -= 1;

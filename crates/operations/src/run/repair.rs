@@ -13,6 +13,7 @@ use crate::{
         slots::Told,
     },
     port::{Command, NodeError, NodeLink, SlotState, Trouble},
+    repair::hides,
 };
 use futures_util::future::try_join;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,16 +24,18 @@ use topology::{NodeView, Reply, Slot, SlotSet, findings::count, plan::NodeRef};
 const SLOTS: usize = 64;
 
 impl Runner<'_> {
-    /// Takes slots from a node beside whom another owns them. Its keys can be reached there, by whoever asks for them.
-    pub(super) async fn yield_slots(&self, node: &NodeRef, owner: &NodeRef, slots: &SlotSet) -> Result<(), RunError> {
+    /// Takes slots from a node beside whom another owns them.
+    pub(super) async fn yield_slots(&self, node: &NodeRef, slots: &SlotSet) -> Result<(), RunError> {
         let (link, view) = self.fresh(node).await?;
         let claimed = view.myself.slots.intersection(slots);
         if claimed.is_empty() {
             return Ok(());
         }
-        // In one go: Redis 8.4 and later do not tell of keys in slots that are neither its own nor importing.
         let mut commands = vec![Command::Multi, Command::RemoveSlots(claimed.clone())];
-        commands.extend(claimed.iter().map(|slot| Command::SetSlot(slot, SlotState::Importing(owner.id))));
+        // In one go: such a server does not tell of keys in slots that are neither its own nor importing.
+        if hides(&view.server) {
+            commands.extend(claimed.iter().map(|slot| Command::SetSlot(slot, SlotState::Importing(view.myself.id))));
+        }
         commands.push(Command::Exec);
         transaction(link, commands).await
     }
@@ -146,6 +149,7 @@ impl Runner<'_> {
             tell: &tell,
         };
         let told = self.told(source, &here).await?;
+        self.await_heard(to, from).await?;
         let mut kept = Vec::new();
         let all: Vec<Slot> = slots.iter().collect();
         for part in all.chunks(SLOTS) {

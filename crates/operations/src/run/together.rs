@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
-use topology::{ClusterView, Flag, Host, NodeAddr, NodeView, ObservedNode, plan::NodeRef};
+use topology::{ClusterView, Engine, Flag, Host, NodeAddr, NodeView, ObservedNode, Reply, plan::NodeRef};
 
 /// Shortest time between two looks at all nodes.
 const LOOK: Duration = Duration::from_millis(10);
@@ -69,6 +69,37 @@ impl Runner<'_> {
                 || witness.entry(from.id).is_some_and(knows) && witness.myself.config_epoch != epoch
         })
         .await
+    }
+
+    /// Waits until one node has read what the other had written to it on the cluster bus until now.
+    ///
+    /// A primary of Valkey 8.0 and newer that imports a slot takes it over, with an epoch above all others, as soon as the node that it
+    /// imports from does not name it. A message that is older than the slot's owner does so too, and one may be under way for long: these
+    /// links wait for the acknowledgement of what went before, 40 ms and more. The owner would drop the slot's keys.
+    ///
+    /// A message that is published goes the same way behind the others. Where that is refused, or others publish much, nothing is waited for.
+    pub(super) async fn await_heard(&self, from: &NodeRef, by: &NodeRef) -> Result<(), RunError> {
+        let (talker, listener) = (self.link(from)?, ask(self.link(by)?).await?);
+        if listener.server.engine != Engine::Valkey || !listener.server.is_since(8, 0) {
+            return Ok(());
+        }
+        let heard = listener.cluster.published_received;
+        let begin = Instant::now();
+        while begin.elapsed() < self.patience.agreement {
+            if talker.send(vec![Command::Publish]).await?.iter().any(|reply| matches!(reply, Reply::Error(_))) {
+                return Ok(());
+            }
+            // One that is published while the link is set up anew is lost.
+            let published = Instant::now();
+            while published.elapsed() < MEET_AGAIN {
+                if ask(self.link(by)?).await?.cluster.published_received > heard {
+                    return Ok(());
+                }
+                sleep(LOOK).await;
+            }
+        }
+        let missing = format!("{} does not hear {} on the cluster bus", by.address, from.address);
+        Err(RunError::NotInTime { waited: begin.elapsed(), missing })
     }
 
     /// Lets all these nodes forget one, with the proof made from what all of them say now.

@@ -202,6 +202,12 @@ impl Running {
         self.process.exit_status().is_some()
     }
 
+    /// Waits until it has shown its plan, or ended.
+    pub(crate) fn await_plan(&mut self) {
+        let out = self.directory.path().join("out");
+        eventually("the plan is shown", || self.has_ended() || !fs::read_to_string(&out).unwrap().is_empty());
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn finish(self) -> Run {

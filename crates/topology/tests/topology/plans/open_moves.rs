@@ -162,6 +162,10 @@ fn slots_that_are_open_in_another_way_are_told_with_what_is_wrong() {
         wrong(|view| open(view, "5", 0, 3, (true, false))),
         "is to go from 10.0.0.1:7000 to 10.0.0.4:7000, but 10.0.0.4:7000 cannot take it"
     );
+    assert_eq!(
+        wrong(|view| open(view, "5", 1, 1, (false, true))),
+        "is being repaired: 10.0.0.2:7000 is to give its owner the keys that it holds"
+    );
     let gone = wrong(|view| {
         let slot = "5".parse::<topology::SlotSet>().unwrap().iter().next().unwrap();
         hand::said(view, 0).myself.migrating.insert(slot, id(9));
