@@ -98,13 +98,14 @@ fn sources(
     nodes: &[Loaded<'_>],
     terminal: &mut Terminal<'_>,
 ) -> Result<Sources, Stop> {
+    let add = |id: Option<NodeId>, ids: &mut Vec<NodeId>| ids.extend(id.filter(|id| !ids.contains(id)));
     let mut ids = Vec::new();
     if let Some(typed) = session.invocation.value("--cluster-from") {
         for word in typed.split(',').filter(|word| !word.is_empty()) {
             if word == "all" {
                 return Ok(Sources::All);
             }
-            ids.extend(source(word, destination, nodes, terminal)?);
+            add(source(word, destination, nodes, terminal)?, &mut ids);
         }
     } else {
         terminal.plain(
@@ -115,7 +116,7 @@ fn sources(
             match ask(&format!("Source node #{}: ", ids.len() + 1), terminal)?.as_str() {
                 "done" => break,
                 "all" => return Ok(Sources::All),
-                word => ids.extend(source(word, destination, nodes, terminal)?),
+                word => add(source(word, destination, nodes, terminal)?, &mut ids),
             }
         }
     }
@@ -166,11 +167,14 @@ fn show(
         let text = blocks::node(node, blocks::replicas_of(node.entry().id, nodes));
         text.split_inclusive('\n').flat_map(|line| ["    ", line]).collect::<String>()
     };
-    let gives = |node: &&Loaded<'_>| match sources {
-        Sources::All => !node.entry().is_replica() && node.entry().id != destination.entry().id,
-        Sources::These(ids) => ids.contains(&node.entry().id),
+    let gives = |node: &&Loaded<'_>| !node.entry().is_replica() && node.entry().id != destination.entry().id;
+    let givers: String = match sources {
+        Sources::All => nodes.iter().filter(gives).map(block).collect(),
+        // In the order in which they were named.
+        Sources::These(ids) => {
+            ids.iter().filter_map(|id| nodes.iter().find(|node| node.entry().id == *id)).map(block).collect()
+        }
     };
-    let givers: String = nodes.iter().filter(gives).map(block).collect();
     terminal.plain(&format!(
         "\nReady to move {slots} slots.\n  Source nodes:\n{givers}  Destination node:\n{}  Resharding plan:\n",
         block(&destination)

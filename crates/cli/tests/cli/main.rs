@@ -22,6 +22,7 @@ mod plans;
 mod reading;
 mod redis_trib;
 mod reference;
+mod reference_moves;
 mod support;
 mod table;
 mod top;
