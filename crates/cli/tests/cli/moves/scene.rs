@@ -25,8 +25,11 @@ pub(crate) struct Scene {
 /// A run of the program that goes on beside the test.
 pub(crate) struct Running {
     process: Process,
-    directory: TempDir,
+    said: Said,
 }
+
+/// What a program says goes into files here. A test that fails meanwhile tells it.
+struct Said(TempDir);
 
 /// What a scene is to be.
 pub(crate) struct Setup {
@@ -111,14 +114,14 @@ impl Scene {
 
     /// Starts the program with these words.
     pub(crate) fn start(&self, words: &str) -> Running {
-        let directory = tempfile::tempdir().unwrap();
-        let file = |name| fs::File::create(directory.path().join(name)).unwrap();
+        let said = Said(tempfile::tempdir().unwrap());
+        let file = |name| fs::File::create(said.0.path().join(name)).unwrap();
         let process = Process::start(Path::new(PROGRAM), |command| {
             command.env("TRIBUNE_HOME", self.home.path()).env("TERM", "dumb");
             command.args(words.split_whitespace()).args(self.entry.split_whitespace());
             command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
         });
-        Running { process, directory }
+        Running { process, said }
     }
 
     /// The words of a reshard between two nodes.
@@ -191,6 +194,20 @@ impl Scene {
     }
 }
 
+impl Drop for Said {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the program has said until now: {:#?}", ["out", "err"].map(|name| self.read(name)));
+        }
+    }
+}
+
+impl Said {
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
+    }
+}
+
 impl Running {
     /// Sends a signal: `INT`, `KILL`.
     pub(crate) fn signal(&self, signal: &str) {
@@ -204,16 +221,14 @@ impl Running {
 
     /// Waits until it has shown its plan, or ended.
     pub(crate) fn await_plan(&mut self) {
-        let out = self.directory.path().join("out");
-        eventually("the plan is shown", || self.has_ended() || !fs::read_to_string(&out).unwrap().is_empty());
+        eventually("the plan is shown", || self.has_ended() || !self.said.read("out").is_empty());
     }
 
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn finish(self) -> Run {
         let status = self.process.finish(Duration::from_secs(90));
-        let read = |name| fs::read_to_string(self.directory.path().join(name)).unwrap();
-        Run { code: status.code(), out: read("out"), err: read("err") }
+        Run { code: status.code(), out: self.said.read("out"), err: self.said.read("err") }
     }
 }
 
