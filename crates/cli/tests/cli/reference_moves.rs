@@ -42,7 +42,7 @@ fn without_slots(out: &str) -> (String, BTreeMap<String, usize>) {
             | ["Moving", "slot", ref ranges @ .., "from", from] => {
                 *moves.entry(from.to_owned()).or_default() += ranges.iter().map(|range| count(range)).sum::<usize>();
             }
-            _ => rest += &format!("{line}\n"),
+            _ => rest.extend([line, "\n"]),
         }
     }
     (rest, moves)
@@ -73,17 +73,17 @@ fn talk(program: &Path, words: &str, answers: &[&str]) -> Run {
         let bytes = output.read(&mut read).unwrap();
         out.extend_from_slice(&read[..bytes]);
         let asks = out.ends_with(b"? ") || out.ends_with(b": ");
-        let answer = if asks { answers.next() } else { None };
-        if let Some(answer) = answer {
-            input.write_all(format!("{answer}\n").as_bytes()).unwrap();
-        } else if asks || bytes == 0 {
+        match if asks { answers.next() } else { None } {
+            Some(answer) => input.write_all(format!("{answer}\n").as_bytes()).unwrap(),
             // Tools ask forever where nobody answers.
-            let _ = child.kill();
-            let rest = child.wait_with_output().unwrap();
-            let text = |bytes| String::from_utf8(bytes).unwrap();
-            return Run { code: rest.status.code(), out: text(out), err: text(rest.stderr) };
+            None if asks => break child.kill().unwrap(),
+            None if bytes == 0 => break,
+            None => {}
         }
     }
+    let rest = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run { code: rest.status.code(), out: text(out), err: text(rest.stderr) }
 }
 
 /// Five primaries that own 3000, 4000, 4384, 5000 and no slots, and a replica.
@@ -112,28 +112,28 @@ fn the_plan_of_a_reshard_is_shown_the_same_on_every_engine() {
     each_engine(|engine| {
         let servers = uneven(engine);
         let (entry, ids) = (servers[1].address(), [0, 1, 2, 3, 4, 5].map(|node| id(&servers[node])));
-        let [a, b, c, d, e, replica] = &ids;
+        let [small, middle, large, largest, empty, replica] = &ids;
         for (from, to, slots) in [
-            ("all".to_owned(), e, 1000),
-            ("all".to_owned(), a, 7),
-            ("all".to_owned(), d, 1),
-            (b.clone(), e, 4000),
-            (format!("{a},{c}"), b, 101),
-            (format!("{d},{c},{a}"), e, 16),
-            (format!("{d},{c},{a},{b}"), e, 12_000),
+            ("all".to_owned(), empty, 1000),
+            ("all".to_owned(), small, 7),
+            ("all".to_owned(), largest, 1),
+            (middle.clone(), empty, 4000),
+            (format!("{small},{large}"), middle, 101),
+            (format!("{largest},{large},{small}"), empty, 16),
+            (format!("{largest},{large},{small},{middle}"), empty, 12_000),
         ] {
             let words = format!("reshard {entry} --cluster-from {from} --cluster-to {to} --cluster-slots {slots}");
             assert_eq!(assert_same(engine, &words, &["no"]), slots, "exactly as many as are wanted: {words}");
         }
         for answers in [
-            &["0", "20000", "12", e, a, b, "done", "no"][..],
-            &["12", e, "all", "no"],
-            &["12", e, e, a, "done", "no"],
-            &["12", e, "done"],
+            &["0", "20000", "12", empty, small, middle, "done", "no"][..],
+            &["12", empty, "all", "no"],
+            &["12", empty, empty, small, "done", "no"],
+            &["12", empty, "done"],
             &["12", replica],
             &["12", "nonsense"],
-            &["12", e, "nonsense"],
-            &["12", e, replica],
+            &["12", empty, "nonsense"],
+            &["12", empty, replica],
         ] {
             assert_same(engine, &format!("reshard {entry}"), answers);
         }
@@ -145,7 +145,7 @@ fn what_a_rebalance_would_move_is_shown_the_same_on_every_engine() {
     each_engine(|engine| {
         let servers = uneven(engine);
         let ids = [0, 1, 2, 3, 4].map(|node| id(&servers[node]));
-        let [a, b, c, d, e] = &ids;
+        let [small, middle, large, largest, empty] = &ids;
         for options in [
             String::new(),
             "--verbose".to_owned(),
@@ -154,11 +154,11 @@ fn what_a_rebalance_would_move_is_shown_the_same_on_every_engine() {
             "--cluster-threshold 37".to_owned(),
             "--cluster-threshold 100".to_owned(),
             "--cluster-threshold 100 --cluster-use-empty-masters".to_owned(),
-            format!("--cluster-weight {a}=2 {b}=1.5 --verbose"),
-            format!("--cluster-weight {a}=0"),
-            format!("--cluster-weight {d}=0 {c}=0 --cluster-use-empty-masters"),
-            format!("--cluster-weight {e}=3 --cluster-use-empty-masters"),
-            format!("--cluster-weight {e}=3"),
+            format!("--cluster-weight {small}=2 {middle}=1.5 --verbose"),
+            format!("--cluster-weight {small}=0"),
+            format!("--cluster-weight {largest}=0 {large}=0 --cluster-use-empty-masters"),
+            format!("--cluster-weight {empty}=3 --cluster-use-empty-masters"),
+            format!("--cluster-weight {empty}=3"),
             "--cluster-weight nobody=3".to_owned(),
         ] {
             assert_same(engine, &format!("rebalance {} {options} --cluster-simulate", servers[2].address()), &[]);

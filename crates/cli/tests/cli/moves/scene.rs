@@ -195,6 +195,7 @@ impl Scene {
 }
 
 impl Drop for Said {
+    #[expect(clippy::print_stdout, reason = "shown with the test that failed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("the program has said until now: {:#?}", ["out", "err"].map(|name| self.read(name)));
