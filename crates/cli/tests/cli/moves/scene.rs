@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use testservers::{Builder, Cluster, Dataset, Difference, Engine, Options, Process, Proxies, Server, Servers, What};
+use testservers::{
+    Builder, Cluster, Dataset, Difference, Engine, Options, Process, Proxies, Server, Servers, What, comes_true,
+};
 
 /// A cluster with a dataset in it.
 pub(crate) struct Scene {
@@ -180,17 +182,25 @@ impl Scene {
     /// Every replica has all that its primary has.
     #[track_caller]
     pub(crate) fn assert_replicas_in_sync(&self) {
-        eventually("every replica has what its primary has", || {
-            self.servers.iter().all(|server| {
-                let info = server.call_ok(&["INFO", "replication"]);
-                let told = |name: &str| value(&info, name).unwrap_or_default();
-                let Some(primary) = self.servers.iter().find(|other| other.port().to_string() == told("master_port"))
-                else {
-                    return told("role") == "master";
-                };
-                told("master_link_status") == "up" && keyspace(primary) == keyspace(server)
-            })
+        let mut behind = Vec::new();
+        let in_sync = comes_true(Duration::from_secs(30), || {
+            behind = self.servers.iter().filter_map(|server| self.behind(server)).collect();
+            behind.is_empty()
         });
+        assert!(in_sync, "replicas have not what their primaries have: {behind:#?}");
+    }
+
+    /// What a replica and its primary say, if that is not the same.
+    fn behind(&self, server: &Server) -> Option<String> {
+        let info = server.call_ok(&["INFO", "replication"]);
+        let told = |name: &str| value(&info, name).unwrap_or_default();
+        let primary = self.servers.iter().find(|other| other.port().to_string() == told("master_port"));
+        let (theirs, own) = (primary.map(keyspace), keyspace(server));
+        let is_well = match &theirs {
+            None => told("role") == "master",
+            Some(theirs) => told("master_link_status") == "up" && *theirs == own,
+        };
+        (!is_well).then(|| format!("{} {own:?}, its primary {theirs:?}: {info}", server.address()))
     }
 }
 
