@@ -16,15 +16,18 @@ const HALF_A_MILLISECOND: Duration = Duration::from_micros(500);
 #[test]
 fn half_a_millisecond_each_way_makes_round_trips_of_one_and_without_delay_they_cost_little() {
     let Some((server, proxy)) = server_and_proxy() else { return };
-    let direct = median_ping(&mut connect(server.port()));
-    let mut client = connect(proxy.port());
-    let through = median_ping(&mut client);
-    proxy.delay(HALF_A_MILLISECOND);
-    let delayed = median_ping(&mut client);
-    eprintln!("a round trip takes {direct:?} directly, {through:?} through the proxy, {delayed:?} with its delay");
-    assert!(through < direct + Duration::from_micros(300), "{through:?} instead of {direct:?}");
-    assert!(delayed >= 2 * HALF_A_MILLISECOND, "{delayed:?}");
-    assert!(delayed < direct + 2 * HALF_A_MILLISECOND + Duration::from_micros(400), "{delayed:?}");
+    let (mut straight, mut client) = (connect(server.port()), connect(proxy.port()));
+    // A machine that is busy with something else makes both late.
+    wait_until("little is added", DEADLINE, || {
+        proxy.delay(Duration::ZERO);
+        let (direct, through) = (median_ping(&mut straight), median_ping(&mut client));
+        proxy.delay(HALF_A_MILLISECOND);
+        let delayed = median_ping(&mut client);
+        eprintln!("a round trip takes {direct:?} directly, {through:?} through the proxy, {delayed:?} with its delay");
+        assert!(delayed >= 2 * HALF_A_MILLISECOND, "{delayed:?}");
+        through < direct + Duration::from_micros(300)
+            && delayed < direct + 2 * HALF_A_MILLISECOND + Duration::from_micros(400)
+    });
 }
 
 #[test]
