@@ -169,15 +169,4 @@ mod tests {
             assert!(error.contains(reason) && error.contains(program), "{error}");
         }
     }
-
-    #[tokio::test]
-    async fn a_version_that_is_too_old_is_refused_with_the_oldest_that_works() {
-        use std::os::unix::fs::PermissionsExt;
-        let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("redis-server");
-        fs::write(&program, "#!/bin/sh\necho 'Redis server v=6.2.14 sha=0 malloc=libc bits=64 build=0'\n").unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let error = Engine::find(directory.path().to_str()).await.unwrap_err().to_string();
-        assert!(error.contains("6.2.14") && error.contains("7.0 is the oldest"), "{error}");
-    }
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     local::{Place, addresses, kill, runs},
-    support::{PROGRAM, command, eventually, run, tribune},
+    support::{PROGRAM, command, eventually, run, tribune, write_script},
 };
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{fs, net::TcpListener, path::Path, process::Command};
 use testservers::{StockClient, any_engine, engine};
 
 #[test]
@@ -197,15 +197,13 @@ fn engines_that_cannot_run_a_cluster_are_refused_by_name() {
         .refused(1, &["there is no no-such-engine on this machine", "apt-get install"]);
     let directory = tempfile::tempdir().unwrap();
     let old = directory.path().join("redis-server");
-    fs::write(&old, "#!/bin/sh\necho 'Redis server v=6.2.14 sha=0 malloc=libc bits=64 build=0'\n").unwrap();
-    fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&old, "#!/bin/sh\necho 'Redis server v=6.2.14 sha=0 malloc=libc bits=64 build=0'\n");
     place.local(&format!("up --engine {}", old.display())).refused(1, &["its version is 6.2.14", "7.0"]);
     // One that says a good version and ends at once.
-    fs::write(
+    write_script(
         &old,
         "#!/bin/sh\n[ \"$1\" = --version ] && echo 'Redis server v=7.2.0 x' || { echo 'no luck today'; exit 3; }\n",
-    )
-    .unwrap();
+    );
     let run = place.local(&format!("up --engine {}", old.display()));
     run.refused(1, &["ended with status 3", "no luck today"]);
     assert!(!place.directory("main").exists());

@@ -2,7 +2,7 @@
 
 use crate::{
     local::{Place, addresses, runs},
-    support::{PROGRAM, eventually},
+    support::{PROGRAM, eventually, write_script},
 };
 use std::{
     fs,
@@ -192,14 +192,12 @@ fn an_add_that_was_killed_is_told_with_the_command_that_mends_it() {
 
 #[test]
 fn a_server_that_is_started_by_a_shell_is_refused_and_does_not_stay() {
-    use std::os::unix::fs::PermissionsExt;
     let Some(engine) = any_engine() else { return };
     let mut place = Place::new(engine.clone());
     let port = place.port(1);
     let directory = tempfile::tempdir().unwrap();
     let wrapper = directory.path().join("redis-server");
-    fs::write(&wrapper, format!("#!/bin/sh\n{} \"$@\"\nexit $?\n", engine.server.display())).unwrap();
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&wrapper, &format!("#!/bin/sh\n{} \"$@\"\nexit $?\n", engine.server.display()));
     place
         .local(&format!("up --shards 1 --replicas 0 --port {port} --engine {}", wrapper.display()))
         .refused(1, &["starts the server as another process", "exec"]);

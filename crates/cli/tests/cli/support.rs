@@ -80,6 +80,14 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Run {
     Run::of(&child.wait_with_output().unwrap())
 }
 
+/// Writes a script that can be run. Another process does: one that is started here meanwhile would have the file open for writing, and
+/// nobody may run such a file.
+pub(crate) fn write_script(file: &Path, text: &str) {
+    let mut write = command(Path::new("sh"));
+    write.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(file);
+    run_with_input(&mut write, text).succeeded();
+}
+
 /// Starts the program and lets it go on.
 pub(crate) fn start(words: &str) -> Process {
     Process::start(Path::new(PROGRAM), |command| {
