@@ -48,7 +48,7 @@ impl Governor {
     /// For nodes whose answers take so long while they are idle.
     pub(crate) fn new(pace: Pace, round_trip: Duration) -> Self {
         let is_far = pace.budget.is_none_or(|budget| round_trip > budget / 10);
-        let window = if pace.budget.is_none() { 4 } else { 1 + usize::from(is_far) };
+        let window = if pace.budget.is_none() { 4 } else { 2 };
         let slots = if is_far { *SLOTS.end() } else { *SLOTS.start() };
         Self { pace, singles: 0, cost: Cost::default(), share: 0.4, told: 0.0, slots, is_far, window }
     }
@@ -109,9 +109,9 @@ impl Governor {
     pub(crate) fn told(&mut self, took: Duration) {
         self.told = took.as_secs_f64();
         let Some(budget) = self.pace.budget.filter(|_| !self.is_far) else { return };
-        if took < budget.mul_f64(0.6) {
+        if took < budget.mul_f64(0.55) {
             self.set_slots(self.slots + self.slots / 3);
-        } else if took > budget.mul_f64(0.9) {
+        } else if took > budget.mul_f64(0.8) {
             self.set_slots(self.slots - self.slots / 4);
         }
     }
@@ -124,15 +124,17 @@ impl Governor {
     pub(crate) fn others_wait(&mut self, latency: Duration) {
         let Some(budget) = self.pace.budget else { return };
         let (waited, tolerated) = (latency.as_secs_f64(), budget.as_secs_f64() * TOLERATED);
+        // Nothing is sent while a node is told of slots: others wait for the one or for the other.
+        let is_told = waited <= self.told * 1.25;
         // Parcels that are over soon are not what others wait for.
-        let is_ours = self.cost.took > waited / 4.0 && waited > self.told * 1.25;
-        if waited > tolerated && self.window == 2 && !self.is_far {
+        let is_ours = !is_told && self.cost.took > waited / 4.0;
+        if waited > tolerated && self.window == 2 && !self.is_far && !is_told {
             self.window = 1;
         } else if waited > tolerated && is_ours {
             self.share *= 0.8;
         } else if waited > tolerated && !self.is_far {
             self.set_slots(self.slots - self.slots / 4);
-        } else if waited + self.cost.took < tolerated && self.window == 1 {
+        } else if self.window == 1 && self.cost.took + if is_told { self.cost.took } else { waited } < tolerated {
             self.window = 2;
         } else if latency < budget.mul_f64(0.5) {
             self.share *= 1.15;
@@ -302,16 +304,27 @@ mod tests {
     }
 
     #[test]
-    fn a_far_node_need_not_stand_still_between_two_parcels_and_a_near_one_not_where_others_hardly_wait() {
-        let at = |round_trip| Governor::new(Pace::default(), Duration::from_micros(round_trip)).window();
-        assert_eq!([at(100), at(1000)], [1, 2]);
+    fn two_parcels_are_on_their_way_unless_others_wait_too_long_for_them() {
         // Parcels of 1.2 ms.
         let mut governor = governor(Some(3));
         let mut window = |waited| {
             governor.others_wait(Duration::from_micros(waited));
             governor.window()
         };
-        assert_eq!([1500, 300, 2000, 2500, 1500].map(&mut window), [1, 2, 2, 1, 1]);
+        assert_eq!([1500, 2500, 2500, 1500, 300, 300].map(&mut window), [2, 1, 1, 1, 2, 2]);
+    }
+
+    #[test]
+    fn who_waits_while_a_node_is_told_of_slots_does_not_wait_less_for_one_parcel_than_for_two() {
+        let mut governor = governor(Some(3));
+        governor.others_wait(Duration::from_micros(2500));
+        (0..200).for_each(|_| governor.sent(6_000, UNIT * 6_000));
+        governor.told(Duration::from_millis(2));
+        let mut window = |waited| {
+            governor.others_wait(Duration::from_micros(waited));
+            governor.window()
+        };
+        assert_eq!([2300, 2450, 2600, 2450].map(&mut window), [2, 2, 1, 1]);
     }
 
     #[test]
