@@ -134,6 +134,10 @@ fn rehearse(rehearsal: Rehearsal) -> Cmd {
         Rehearsal::Migrate => &["MIGRATE", "127.0.0.1", "1", "", "0", "x"],
         Rehearsal::Select => &["SELECT", "x"],
         Rehearsal::Restore => &["RESTORE-ASKING", "", "x", ""],
+        // There may be such a key, but nobody has a large one of such a name.
+        Rehearsal::IdleTime => &["OBJECT", "IDLETIME", "\0tribune"],
+        Rehearsal::Dump => &["DUMP", "\0tribune"],
+        Rehearsal::Asking => &["ASKING"],
     })
 }
 

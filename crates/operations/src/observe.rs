@@ -185,7 +185,9 @@ impl Search {
                     .position(|(of, error)| *of == Some(id) || (of.is_none() && error.address.same_endpoint(address)));
                 let said = Err(match failure.map(|at| failures.swap_remove(at)) {
                     Some((_, error)) => silence(&error),
-                    None => Silence { reason: "answers under the id of another node".into(), advice: None },
+                    None => {
+                        Silence { reason: "answers under the id of another node".into(), advice: None, answers: false }
+                    }
                 });
                 observation.view.nodes.push(ObservedNode { address: address.clone(), id: Some(id), said });
             }
@@ -207,5 +209,9 @@ pub(crate) fn dialable(entry: &NodeEntry) -> Option<NodeAddr> {
 }
 
 pub(crate) fn silence(error: &NodeError) -> Silence {
-    Silence { reason: error.trouble.to_string(), advice: error.trouble.advice().map(str::to_owned) }
+    Silence {
+        reason: error.trouble.to_string(),
+        advice: error.trouble.advice().map(str::to_owned),
+        answers: error.trouble.answers(),
+    }
 }

@@ -121,7 +121,11 @@ impl<'a> Watch<'a> {
             // Another node has its address now.
             Ok(told) if told.view.myself.id != id => {
                 node.link = None;
-                node.latest = Err(Silence { reason: "answers under the id of another node".into(), advice: None });
+                node.latest = Err(Silence {
+                    reason: "answers under the id of another node".into(),
+                    advice: None,
+                    answers: false,
+                });
             }
             Ok(told) => {
                 (node.link, node.offers) = (Some(Arc::clone(&told.link)), told.offers);
@@ -214,9 +218,9 @@ async fn question(
 }
 
 fn not_asked() -> Silence {
-    Silence { reason: "has not been asked yet".into(), advice: None }
+    Silence { reason: "has not been asked yet".into(), advice: None, answers: false }
 }
 
 fn late(since: Duration) -> Silence {
-    Silence { reason: format!("has not answered for {:.1} s", since.as_secs_f64()), advice: None }
+    Silence { reason: format!("has not answered for {:.1} s", since.as_secs_f64()), advice: None, answers: false }
 }

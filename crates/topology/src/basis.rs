@@ -22,6 +22,8 @@ pub enum NotYet {
         slots: usize,
         /// Why it said nothing.
         reason: String,
+        /// What helps where it is up all the same.
+        cure: Option<String>,
     },
     /// Two nodes claim the same slots.
     #[error("{} claimed by {first} and by {second}", slot_list(slots))]
@@ -60,6 +62,7 @@ impl NotYet {
     /// What the user can do about it.
     pub fn advice(&self) -> String {
         match self {
+            Self::OwnerSilent { cure: Some(cure), .. } => cure.clone(),
             Self::OwnerSilent { address, .. } => format!("start {address} again, or let a replica take over"),
             Self::SeveralOwners { first: address, .. } => {
                 format!(
@@ -212,7 +215,8 @@ fn owners_answer(view: &ClusterView) -> Result<(), NotYet> {
         let slots = view.account(node).map_or(0, |account| left_of(&account.slots));
         if slots > 0 {
             let (address, reason) = (node.address.clone(), silence.reason.clone());
-            return Err(NotYet::OwnerSilent { address, slots, reason });
+            let cure = silence.advice.clone().filter(|_| silence.answers);
+            return Err(NotYet::OwnerSilent { address, slots, reason, cure });
         }
     }
     Ok(())

@@ -29,6 +29,8 @@ pub struct Silence {
     pub reason: String,
     /// What the user can do about it.
     pub advice: Option<String>,
+    /// Whether it is up all the same: it answers, but does not say what it was asked.
+    pub answers: bool,
 }
 
 /// A shard: a primary and its replicas.

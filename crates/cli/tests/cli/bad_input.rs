@@ -109,6 +109,17 @@ fn passwords_that_are_wrong_or_missing_are_told_apart_and_never_shown() {
 }
 
 #[test]
+fn an_owner_of_slots_that_does_not_let_the_user_in_is_not_to_be_started_again() {
+    let Some(engine) = any_engine() else { return };
+    let servers = cluster(&engine, 3, 0);
+    let rights = ["ACL", "SETUSER", "ops", "on", ">of-ops", "~*", "+@all"];
+    servers.iter().skip(1).for_each(|server| drop(server.call_ok(&rights)));
+    let words = format!("rebalance {} --user ops -a of-ops --yes", servers[1].address());
+    let run = tribune(&words).refused(1, &["does not accept the user and password", "check --user and the password"]);
+    assert!(!run.err.contains("start "), "{run:#?}");
+}
+
+#[test]
 fn tls_to_a_plain_port_and_the_reverse_are_told_apart() {
     let Some(engine) = any_engine() else { return };
     let certificates = Certificates::new();

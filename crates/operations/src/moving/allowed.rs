@@ -11,10 +11,20 @@ use topology::Reply;
 const SOURCE: [Rehearsal; 3] = [Rehearsal::SetSlot, Rehearsal::KeysInSlot, Rehearsal::Migrate];
 const DESTINATION: [Rehearsal; 3] = [Rehearsal::SetSlot, Rehearsal::Select, Rehearsal::Restore];
 
+/// What else both are told where both hold keys of the same slots, which are compared.
+const COMPARED: [Rehearsal; 2] = [Rehearsal::IdleTime, Rehearsal::Dump];
+const COMPARED_THERE: [Rehearsal; 3] = [Rehearsal::Asking, Rehearsal::IdleTime, Rehearsal::Dump];
+
 /// Refuses when one of the nodes does not let the user run a command without which slots would stay open.
 pub(super) async fn refuse_not_allowed(transfer: &Transfer<'_>) -> Result<(), RunError> {
     refuse(transfer.source, &SOURCE).await?;
     refuse(transfer.destination, &DESTINATION).await
+}
+
+/// The same for what it takes to compare keys that both hold.
+pub(super) async fn refuse_not_comparable(transfer: &Transfer<'_>) -> Result<(), RunError> {
+    refuse(transfer.source, &COMPARED).await?;
+    refuse(transfer.destination, &COMPARED_THERE).await
 }
 
 async fn refuse(link: &dyn NodeLink, needed: &[Rehearsal]) -> Result<(), RunError> {

@@ -1,9 +1,10 @@
 //! Keys that both nodes of a move hold: which of the two values may go.
 
 use crate::{
-    exchange::in_database,
+    exchange::{in_database, number},
     port::{Command, Key, NodeError, NodeLink},
 };
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use topology::{Reply, Slot};
 
 /// What is to become of a key.
@@ -45,12 +46,19 @@ impl Trust {
 const SLACK: i64 = 2;
 /// Keys that are looked at in one write.
 const TOGETHER: usize = 100;
+/// Values up to so many bytes of memory are read from both nodes to be compared, several at a time if they are small.
+const READ: u64 = 16 << 20;
+const SMALL: u64 = 32 << 10;
+/// Small values that are compared at a time.
+const AT_ONCE: usize = 32;
+/// Collections up to so many bytes of memory are compared element by element: as elements they take many times as much here.
+const ELEMENTS: u64 = 1 << 20;
 
 /// Compares keys of the owner with those of another node. Neither the owner's nor the newer value may be lost.
 ///
 /// Which was used last tells which is newer: the owner serves the key, so that a copy which a broken `MIGRATE` left behind is
 /// never used after it. Where the servers do not count idle time (LFU eviction), or the copy was used later, only equal values
-/// can be replaced. So it is where clients may have written to both: then use tells nothing. This must be asked before a `MIGRATE`
+/// can be replaced, as far as they are small enough to be read. So it is where clients may have written to both: then use tells nothing. This must be asked before a `MIGRATE`
 /// is tried, since that counts as use.
 ///
 /// So does the look at two values, after which both were used at the same time: asked again, that must not pass for older.
@@ -62,7 +70,7 @@ pub(super) async fn compare(
     keys: &[(Slot, Key)],
     trust: Trust,
 ) -> Result<Vec<Verdict>, NodeError> {
-    let mut verdicts = Vec::with_capacity(keys.len());
+    let (mut verdicts, mut doubtful) = (Vec::with_capacity(keys.len()), Vec::new());
     for part in keys.chunks(TOGETHER) {
         let ask = |asking: bool| part.iter().flat_map(move |(_, key)| question(Command::IdleTime(key.clone()), asking));
         let here = in_database(owner, database, ask(false).collect()).await?;
@@ -71,9 +79,16 @@ pub(super) async fn compare(
             verdicts.push(match idle(here, there) {
                 Idle::Absent(verdict) => verdict,
                 Idle::Times(here, there) if trust.is_newer(here, there) => Verdict::Replace,
-                _ if same(owner, other, database, key).await? => Verdict::Replace,
-                _ => Verdict::Different,
+                _ => {
+                    doubtful.push((verdicts.len(), key));
+                    Verdict::Different
+                }
             });
+        }
+    }
+    for at in same(owner, other, database, doubtful).await? {
+        if let Some(verdict) = verdicts.get_mut(at) {
+            *verdict = Verdict::Replace;
         }
     }
     Ok(verdicts)
@@ -96,15 +111,50 @@ fn idle(here: &Reply, there: &Reply) -> Idle {
     }
 }
 
-/// Whether both hold the same value: byte by byte as the servers write it, or else the same elements, since a server writes those
+/// Those of these keys of which both hold the same value, each by its number.
+async fn same(
+    owner: &dyn NodeLink,
+    other: &dyn NodeLink,
+    database: u32,
+    keys: Vec<(usize, &Key)>,
+) -> Result<Vec<usize>, NodeError> {
+    let mut found = Vec::new();
+    for part in keys.chunks(TOGETHER) {
+        let ask =
+            |asking: bool| part.iter().flat_map(move |(_, key)| question(Command::MemoryUsage((*key).clone()), asking));
+        let here = in_database(owner, database, ask(false).collect()).await?;
+        let there = in_database(other, database, ask(true).collect()).await?;
+        let sizes =
+            here.iter().zip(there.iter().skip(1).step_by(2)).map(|(here, there)| number(here).max(number(there)));
+        let readable = part.iter().zip(sizes).filter(|(_, bytes)| *bytes <= READ);
+        let (small, large): (Vec<_>, Vec<_>) = readable.partition(|(_, bytes)| *bytes <= SMALL);
+        for (group, at_once) in [(small, AT_ONCE), (large, 1)] {
+            let compared = group.into_iter().map(|((at, key), bytes)| async move {
+                let equal = is_same(owner, other, database, key, bytes).await?;
+                Ok::<_, NodeError>(equal.then_some(*at))
+            });
+            let equal: Vec<Option<usize>> = stream::iter(compared).buffered(at_once).try_collect().await?;
+            found.extend(equal.into_iter().flatten());
+        }
+    }
+    Ok(found)
+}
+
+/// Whether both hold the same value, of so many bytes: byte by byte as the servers write it, or else the same elements, since a server writes those
 /// of sets and hashes in an order of its own.
-async fn same(owner: &dyn NodeLink, other: &dyn NodeLink, database: u32, key: &Key) -> Result<bool, NodeError> {
+async fn is_same(
+    owner: &dyn NodeLink,
+    other: &dyn NodeLink,
+    database: u32,
+    key: &Key,
+    bytes: u64,
+) -> Result<bool, NodeError> {
     let dump = |asking| question(Command::Dump(key.clone()), asking).collect();
     let here = in_database(owner, database, dump(false)).await?.pop();
     let there = in_database(other, database, dump(true)).await?.pop();
     let (Some(Reply::Bytes(here)), Some(Reply::Bytes(there))) = (here, there) else { return Ok(false) };
-    if here == there {
-        return Ok(true);
+    if here == there || bytes > ELEMENTS {
+        return Ok(here == there);
     }
     let here = elements(owner, database, key, false).await?;
     Ok(here.is_some() && here == elements(other, database, key, true).await?)

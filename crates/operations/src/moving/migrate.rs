@@ -2,7 +2,7 @@
 
 use super::{
     MoveError,
-    allowed::refuse_not_allowed,
+    allowed::{refuse_not_allowed, refuse_not_comparable},
     both::{self, Trust, Verdict},
     keys::{Sent, Transfer, counts, databases},
     slots::{Told, Way, tell_other},
@@ -22,8 +22,8 @@ use topology::{NodeView, Reply, Slot, SlotSet, plan::NodeRef};
 
 /// Keys in slots that are open at the same time, as far as several slots are: the fewer, the sooner a stop takes effect.
 const KEYS: u64 = 20_000;
-/// Keys of a slot that both nodes hold, of which more are not looked at before the move.
-const LOOKED_AT: u32 = 1000;
+/// Keys of a closed slot that the destination holds, of which more are not looked at before the move: they are listed at once.
+const LOOKED_AT: u32 = 100_000;
 /// How often the destination's word is confirmed at most: its next epoch is above all that it knows, and it hears of them by gossip.
 const CONFIRMATIONS: usize = 20;
 
@@ -51,6 +51,9 @@ impl Shift<'_> {
         refuse_not_allowed(&self.transfer).await?;
         refuse_too_large(&self.transfer, slots).await?;
         let shared = self.shared(slots).await?;
+        if !shared.is_empty() {
+            refuse_not_comparable(&self.transfer).await?;
+        }
         self.refuse_stray(&shared.difference(open)).await?;
         let weights = self.weights(slots).await?;
         let most = || self.transfer.governor().slots();

@@ -190,6 +190,12 @@ pub enum Rehearsal {
     Select,
     /// `RESTORE-ASKING`: what it sends then.
     Restore,
+    /// `ASKING`: before a question for a key of a slot that is being imported.
+    Asking,
+    /// `OBJECT IDLETIME`
+    IdleTime,
+    /// `DUMP`
+    Dump,
 }
 
 impl Rehearsal {
@@ -201,6 +207,9 @@ impl Rehearsal {
             Self::Migrate => "migrate",
             Self::Select => "select",
             Self::Restore => "restore-asking",
+            Self::Asking => "asking",
+            Self::IdleTime => "object|idletime",
+            Self::Dump => "dump",
         }
     }
 }

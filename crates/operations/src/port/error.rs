@@ -139,6 +139,23 @@ impl Trouble {
         )
     }
 
+    /// Whether the server answers all the same.
+    pub const fn answers(&self) -> bool {
+        matches!(
+            self,
+            Self::PasswordNeeded
+                | Self::WrongPassword
+                | Self::NotPermitted(_)
+                | Self::ProtectedMode
+                | Self::Tls(_)
+                | Self::Loading
+                | Self::NotInSync
+                | Self::NotACluster
+                | Self::Moved(_)
+                | Self::Refusal(_)
+        )
+    }
+
     /// What the user can do about it, where there is something: a command or an option, in one line.
     pub const fn advice(&self) -> Option<&'static str> {
         Some(match self {

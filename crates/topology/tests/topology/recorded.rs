@@ -85,7 +85,11 @@ impl Recorded {
             Err(reason) => ObservedNode {
                 address: address(*port),
                 id: self.known_by_others(*port),
-                said: Err(Silence { reason: format!("is {reason}"), advice: Some("start it again".to_owned()) }),
+                said: Err(Silence {
+                    reason: format!("is {reason}"),
+                    advice: Some("start it again".to_owned()),
+                    answers: false,
+                }),
             },
         });
         ClusterView { nodes: nodes.collect() }

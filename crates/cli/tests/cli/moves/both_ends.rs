@@ -1,7 +1,8 @@
 //! Keys that both nodes of a move hold: neither the owner's nor the newer value is lost.
 
 use super::scene::Scene;
-use crate::support::{command, eventually, run_with_input};
+use crate::support::{PROGRAM, command, eventually, run, run_with_input};
+use std::path::Path;
 use testservers::{Engine, each_engine};
 
 /// The slot of the hash tag `{a}`, which the last of three primaries owns.
@@ -89,4 +90,36 @@ fn what_both_ends_hold_is_moved_or_refused_by_name_before_anything_is_touched_on
 
 fn both(owner: &str, other: &str) -> (String, String) {
     (owner.to_owned(), other.to_owned())
+}
+
+#[test]
+fn a_slot_of_which_the_destination_holds_thousands_of_keys_too_moves_once_the_user_may_compare_them() {
+    each_engine(|engine| {
+        let ends = Ends::new(engine);
+        let write = "EVAL \"for i = 1, 2500 do redis.call('SET', KEYS[1] .. i, i) end\" 1 writer{a}";
+        ends.owner(&["EVAL", "for i = 1, 2500 do redis.call('SET', KEYS[1] .. i, i) end", "1", "writer{a}"]);
+        ends.other(write);
+        let mover = "mover on >of-mover ~* -@all +ping +info +cluster +migrate +select +restore-asking +multi +exec +memory|usage";
+        for node in 0..3 {
+            let user = ["ACL", "SETUSER"].into_iter().chain(mover.split(' ')).collect::<Vec<_>>();
+            ends.scene.servers[node].call_ok(&user);
+        }
+        let as_mover = || {
+            let mut program = command(Path::new(PROGRAM));
+            program.args(ends.words().split(' ')).args(["--user", "mover"]).env("TRIBUNE_AUTH", "of-mover");
+            run(&mut program)
+        };
+        for (node, missing) in [(2, "object|idletime, dump"), (0, "asking, object|idletime, dump")] {
+            let told = as_mover();
+            let expected = format!("{} does not let the user given run {missing}", ends.scene.address(node));
+            assert!(told.code == Some(1) && told.err.contains(&expected), "{told:#?}");
+            ends.assert_untouched();
+            let rights = missing.split(", ").map(|name| format!("+{name}"));
+            let words: Vec<String> = ["ACL", "SETUSER", "mover"].map(str::to_owned).into_iter().chain(rights).collect();
+            ends.scene.servers[node].call_ok(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        as_mover().succeeded();
+        assert_eq!(ends.scene.servers[0].call_ok(&["GET", "writer{a}2500"]), "2500");
+        ends.scene.assert_whole();
+    });
 }

@@ -115,7 +115,7 @@ fn what_the_plan_relies_on_is_named_when_it_has_changed() {
     assert_eq!(told(&plan, &other.view()), expected);
 
     let mut view = model.view();
-    view.nodes[0].said = Err(Silence { reason: "does not answer".to_owned(), advice: None });
+    view.nodes[0].said = Err(Silence { reason: "does not answer".to_owned(), advice: None, answers: false });
     assert_eq!(told(&plan, &view), ["10.0.0.1:7000 does not answer"]);
 
     let mut view = model.view();
