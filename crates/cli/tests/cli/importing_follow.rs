@@ -2,8 +2,9 @@
 
 use crate::support::{PROGRAM, addresses, cluster, command, eventually, run, tribune};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
+    ops::Range,
     path::Path,
     process::Stdio,
     sync::{
@@ -15,7 +16,7 @@ use std::{
 };
 use tempfile::TempDir;
 use testservers::{
-    Client, Cluster, Dataset, Engine, Kind, Options, Process, Proxy, Server, Servers, any_engine, engine,
+    Certificates, Client, Cluster, Dataset, Engine, Kind, Options, Process, Proxy, Server, Servers, any_engine, engine,
 };
 
 /// Three primaries, with several databases where that engine has them in clusters.
@@ -36,9 +37,14 @@ struct Following {
 
 impl Following {
     fn start(words: &str) -> Self {
+        Self::start_with(words, &[])
+    }
+
+    fn start_with(words: &str, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| fs::File::create(directory.path().join(name)).unwrap();
         let process = Process::start(Path::new(PROGRAM), |program| {
+            program.envs(environment.iter().copied());
             program.args(words.split_whitespace()).stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
         });
         Self { process, directory }
@@ -382,4 +388,70 @@ fn a_cut_over_that_is_late_or_given_up_lets_the_writers_go_on() {
     for server in &servers {
         server.continue_process();
     }
+}
+
+#[test]
+fn a_cluster_whose_primaries_are_replaced_meanwhile_gets_everything_over_tls_and_past_two_passwords() {
+    for name in ["redis-7.0", "valkey-9.1"] {
+        let Some(engine) = engine(name) else { continue };
+        followed_while_primaries_are_replaced(&engine);
+    }
+}
+
+fn followed_while_primaries_are_replaced(engine: &Engine) {
+    let certificates = Certificates::new();
+    let source = Server::builder(engine).cluster(false).tls(&certificates).password("of the source").start();
+    let servers = Servers::start_with(engine, 6, |builder, _| {
+        builder.tls(&certificates).password("of the cluster").config("cluster-node-timeout", "2000")
+    });
+    let environment = [("TRIBUNE_AUTH", "of the cluster"), ("TRIBUNE_FROM_AUTH", "of the source")];
+    let trust = format!("--tls --cacert {}", certificates.ca().display());
+    let tribune = |words: &str| {
+        let words = format!("{words} {trust}");
+        run(command(Path::new(PROGRAM)).args(words.split_whitespace()).envs(environment)).succeeded()
+    };
+    tribune(&format!("create --yes --replicas 1 {}", addresses(&servers)));
+    let data = plain();
+    data.write(&Cluster::standalone(&source));
+    let words = format!("import {} --from {} --follow --hold 60 --yes {trust}", servers[0].address(), source.address());
+    let mut following = Following::start_with(&words, &environment);
+    following.tells("Ctrl-C cuts over");
+    let write = |numbers: Range<u32>| {
+        let script = "for i = ARGV[1], ARGV[2] do redis.call('SET', KEYS[1] .. i, i) end";
+        let [first, last] = [numbers.start, numbers.end - 1].map(|number| number.to_string());
+        source.call_ok(&["EVAL", script, "1", "writer:", &first, &last]);
+    };
+    write(0..50);
+    // Planned: one primary changes places with its replica.
+    let role = |server: &Server| server.call(&["ROLE"]).lines().next().unwrap_or_default().to_owned();
+    let replica = servers.iter().find(|server| role(server) == "slave").unwrap();
+    tribune(&format!("failover {} --yes", replica.address()));
+    write(50..100);
+    // And one is lost.
+    let primaries = || servers.iter().filter(|server| server.is_running() && role(server) == "master").count();
+    let lost = servers.iter().find(|server| role(server) == "master" && server.port() != replica.port()).unwrap();
+    lost.kill();
+    write(100..150);
+    eventually("its replica has taken over", || primaries() == 3);
+    write(150..200);
+    following.interrupt();
+    let (code, out, err) = following.end();
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(!format!("{out}{err}").contains("of the "), "no password is shown: {out}{err}");
+
+    let owners = servers.iter().filter(|server| server.is_running() && role(server) == "master");
+    let written = owners.flat_map(|owner| {
+        let keys = owner.call_ok(&["KEYS", "writer:*"]);
+        keys.lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    let written: BTreeSet<String> = written.filter(|key| !key.is_empty()).collect();
+    let missing: Vec<String> =
+        (0..200).map(|number| format!("writer:{number}")).filter(|key| !written.contains(key)).collect();
+    assert_eq!(missing, Vec::<String>::new(), "{out}{err}");
+    let strange = |found: &testservers::Difference| !found.key.starts_with(b"writer");
+    let left: Vec<String> = servers.iter().filter(|server| server.is_running()).map(Server::address).collect();
+    let cluster = Cluster::at(&left).password("of the cluster").tls(&certificates);
+    let found: Vec<String> =
+        data.compare(&cluster).iter().filter(|one| strange(one)).map(ToString::to_string).collect();
+    assert!(found.is_empty(), "{} differences: {:#?}", found.len(), &found[..found.len().min(10)]);
 }
