@@ -124,6 +124,8 @@ pub struct Moved {
     pub slots: usize,
     /// Keys that are there.
     pub keys: u64,
+    /// About how many bytes these have.
+    pub bytes: u64,
     /// What others wait for an answer of the two nodes meanwhile: the 99th percentile; none where it is not measured.
     pub latency: Option<Duration>,
 }

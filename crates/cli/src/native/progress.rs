@@ -56,6 +56,8 @@ struct Report {
     keys_moved: u64,
     keys: u64,
     keys_per_second: u64,
+    bytes_moved: u64,
+    bytes_per_second: u64,
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds_left: Option<f64>,
@@ -194,12 +196,14 @@ impl<'a> Board<'a> {
 
     /// What these pairs come to, after so much time.
     fn report<'p>(pairs: impl Iterator<Item = &'p Pair>, took: Duration) -> Report {
-        let (mut slots_moved, mut slots, mut keys_moved, mut keys, mut latency) = (0, 0, 0_u64, 0_u64, None);
+        let (mut slots_moved, mut slots, mut latency) = (0, 0, None);
+        let (mut keys_moved, mut keys, mut bytes_moved) = (0_u64, 0_u64, 0_u64);
         for pair in pairs {
             slots_moved += pair.moved.slots;
             slots += pair.slots;
             keys_moved = keys_moved.saturating_add(pair.moved.keys);
             keys = keys.saturating_add(pair.keys);
+            bytes_moved = bytes_moved.saturating_add(pair.moved.bytes);
             latency = latency.max(pair.moved.latency);
         }
         let seconds = took.as_secs_f64();
@@ -209,6 +213,8 @@ impl<'a> Board<'a> {
             keys_moved,
             keys,
             keys_per_second: per_second(keys_moved, seconds),
+            bytes_moved,
+            bytes_per_second: per_second(bytes_moved, seconds),
             seconds,
             seconds_left: seconds_left(slots_moved as u64, slots as u64, seconds),
             latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
@@ -222,11 +228,18 @@ fn latency_and_rest(report: &Report) -> String {
     format!("{}{}", latency.unwrap_or_default(), left.unwrap_or_default())
 }
 
-/// The line of one pair; where it is narrow the number of keys is left out, the bar is shorter, and then left out, too.
+/// The least bar that says anything.
+const LEAST: usize = 6;
+
+/// The line of one pair; where it is narrow the numbers of keys and of bytes are left out, the bar is shorter, and then left out, too.
 fn line(head: &str, name: &str, report: &Report, tail: &str, width: usize) -> String {
     let share = |of: usize| (report.slots_moved * of / report.slots.max(1)).min(of);
     let mut numbers = format!("{:>3} %", share(100));
     let narrow = width < 100;
+    let room = |numbers: &str, more: &str| {
+        let around = [head, name, numbers, more, tail].map(|part| part.chars().count()).iter().sum::<usize>() + 5;
+        width.saturating_sub(around)
+    };
     if report.keys_moved > 0 {
         let speed = units::short(report.keys_per_second);
         let _ = if narrow {
@@ -234,10 +247,13 @@ fn line(head: &str, name: &str, report: &Report, tail: &str, width: usize) -> St
         } else {
             write!(numbers, "  {:>10}  {speed:>5}/s", units::many(report.keys_moved, "key"))
         };
+        let bytes = format!("  {}/s", units::bytes(report.bytes_per_second));
+        if room(&numbers, &bytes) >= LEAST {
+            numbers += &bytes;
+        }
     }
-    let around = head.len() + name.len() + numbers.chars().count() + tail.chars().count() + 5;
-    let bar = match width.saturating_sub(around) {
-        0..6 => String::new(),
+    let bar = match room(&numbers, "") {
+        0..LEAST => String::new(),
         room => bar(report.slots_moved, report.slots, room.min(24)) + "  ",
     };
     format!("{head}{name}  {bar}{numbers}{tail}")
@@ -260,6 +276,8 @@ mod tests {
             keys_moved: 233_000,
             keys: 330_000,
             keys_per_second: 58_000,
+            bytes_moved: 26_400_000,
+            bytes_per_second: 6_600_000,
             seconds: 4.0,
             seconds_left: Some(1.6),
             latency_ms: Some(1.24),
@@ -271,7 +289,7 @@ mod tests {
         let tail = latency_and_rest(&report());
         assert_eq!(
             line("moving 2 of 4  ", "7000 > 7001", &report(), &tail, 120),
-            "moving 2 of 4  7000 > 7001  ━━━━━━━━━━━━━━━━━╌╌╌╌╌╌╌   71 %  233 k keys   58 k/s  p99 1.2 ms  2 s left"
+            "moving 2 of 4  7000 > 7001  ━━━━━━━━━━━━━━━━━╌╌╌╌╌╌╌   71 %  233 k keys   58 k/s  6.6 MB/s  p99 1.2 ms  2 s left"
         );
     }
 

@@ -11,4 +11,5 @@ mod readers;
 mod resets;
 mod scene;
 mod stops;
+mod terminal;
 mod users;

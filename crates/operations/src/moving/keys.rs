@@ -90,8 +90,8 @@ impl Timeout {
 /// What is told while keys are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// So many keys have arrived.
-    Keys(u64),
+    /// So many keys have arrived, with about so many bytes.
+    Keys(u64, u64),
     /// These slots have their new owner.
     Closed(SlotSet),
     /// This large key is about to be sent: its bytes.
@@ -296,9 +296,9 @@ impl Transfer<'_> {
 
     /// Tells how heavy these keys are, so that no parcel is too heavy.
     async fn weighed(&self, database: u32, mut keys: Vec<Listed>) -> Result<Vec<Listed>, NodeError> {
-        if let Some(most) = self.sizes.all_short(self.lister, database).await? {
+        if let Some(bytes) = self.sizes.all_short(self.lister, database).await? {
             for listed in &mut keys {
-                listed.bytes = most.saturating_add(listed.key.len() as u64);
+                listed.bytes = bytes.saturating_add(listed.key.len() as u64);
             }
             return Ok(keys);
         }

@@ -17,6 +17,7 @@ use topology::{Reply, Slot};
 struct Parcel {
     slot: Slot,
     keys: Vec<Key>,
+    bytes: u64,
     units: u64,
     replace: bool,
 }
@@ -26,6 +27,7 @@ struct Delivered<'a> {
     carrier: &'a dyn NodeLink,
     slot: Slot,
     keys: u64,
+    bytes: u64,
     units: u64,
     start: Instant,
     outcome: Outcome,
@@ -46,13 +48,13 @@ impl Transfer<'_> {
                 under_way.extend(free.pop().map(|carrier| self.deliver(carrier, database, parcel)));
             }
             let Some(delivered) = under_way.next().await else { return Ok(outcomes) };
-            let Delivered { carrier, slot, keys, units, start, outcome } = delivered?;
+            let Delivered { carrier, slot, keys, bytes, units, start, outcome } = delivered?;
             free.push(carrier);
             let arrival = Instant::now();
             self.governor().sent(units, arrival.saturating_duration_since(start.max(last_arrival)));
             last_arrival = arrival;
             if matches!(outcome, Outcome::Done) {
-                (self.tell)(Sent::Keys(keys));
+                (self.tell)(Sent::Keys(keys, bytes));
             }
             outcomes.push((slot, outcome, keys));
         }
@@ -71,14 +73,15 @@ impl Transfer<'_> {
         let (slot, replace) = (first.slot, first.replace);
         let together = |next: &&Listed| (next.slot, next.replace) == (slot, replace) && next.bytes < LARGE;
         let rest: u64 = keys.iter().take_while(together).map(|next| units(next.bytes)).sum();
-        let mut parcel = Parcel { slot, keys: vec![first.key], units: units(first.bytes), replace };
+        let mut parcel = Parcel { slot, keys: vec![first.key], bytes: first.bytes, units: units(first.bytes), replace };
         let most = even_share(parcel.units + rest, most_units);
         while parcel.keys.len() < most_keys && parcel.units < most {
-            let Some(next) = keys.front().filter(together).map(|next| units(next.bytes)) else { break };
-            if parcel.units + next > most_units.max(most) {
+            let Some(bytes) = keys.front().filter(together).map(|next| next.bytes) else { break };
+            if parcel.units + units(bytes) > most_units.max(most) {
                 break;
             }
-            parcel.units += next;
+            parcel.bytes += bytes;
+            parcel.units += units(bytes);
             parcel.keys.extend(keys.pop_front().map(|next| next.key));
         }
         Some(parcel)
@@ -90,7 +93,7 @@ impl Transfer<'_> {
         database: u32,
         parcel: Parcel,
     ) -> Result<Delivered<'a>, RunError> {
-        let Parcel { slot, keys, units, replace } = parcel;
+        let Parcel { slot, keys, bytes, units, replace } = parcel;
         let (start, count) = (Instant::now(), keys.len() as u64);
         let timeout = self.timeout.of(units);
         let (host, port) = (self.host.clone(), self.port);
@@ -102,7 +105,7 @@ impl Transfer<'_> {
             Some(Reply::Error(line)) => return Err(self.refusal(&line).into()),
             _ => Outcome::Done,
         };
-        Ok(Delivered { carrier, slot, keys: count, units, start, outcome })
+        Ok(Delivered { carrier, slot, keys: count, bytes, units, start, outcome })
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// The bytes that no value of this database reaches, where all are short strings and the node tells so: `INFO keysizes`, Redis
+    /// About how many bytes a value of this database has, where all are short strings and the node tells so: `INFO keysizes`, Redis
     /// 8.0 and newer. None where it tells nothing, or where any value is longer or is no string.
     pub(super) async fn all_short(&self, node: &dyn NodeLink, database: u32) -> Result<Option<u64>, NodeError> {
         if self.untold.load(Ordering::Relaxed) {
@@ -28,24 +28,27 @@ impl Sizes {
         // Other servers take it for the name of a section that they do not have.
         self.untold.store(text(1).is_empty(), Ordering::Relaxed);
         let keys = ServerInfo::parse(&text(0)).databases.get(&database).copied().unwrap_or_default();
-        Ok(bound(&text(1), database, keys))
+        Ok(mean(&text(1), database, keys))
     }
 }
 
 /// What `INFO keysizes` says of a database with so many keys. It counts strings by the greatest power of two that is not above
 /// their length: `db0_distrib_strings_sizes:64=3,1K=1`.
-fn bound(sizes: &str, database: u32, keys: u64) -> Option<u64> {
+fn mean(sizes: &str, database: u32, keys: u64) -> Option<u64> {
     let start = format!("db{database}_distrib_strings_sizes:");
     let counts = sizes.lines().find_map(|line| line.trim_end().strip_prefix(&start))?;
-    let (mut counted, mut most) = (0_u64, 0);
+    let (mut counted, mut bytes) = (0_u64, 0_u64);
     for count in counts.split(',') {
         let (least, strings) = count.split_once('=')?;
         // From 1K on it is no plain number.
-        let least: u64 = least.parse().ok()?;
-        counted = counted.saturating_add(strings.parse().ok()?);
-        most = most.max(least.max(1).saturating_mul(2));
+        let (least, strings) = (least.parse::<u64>().ok()?.max(1), strings.parse::<u64>().ok()?);
+        if least.saturating_mul(2) > SHORT {
+            return None;
+        }
+        counted = counted.saturating_add(strings);
+        bytes = bytes.saturating_add(strings.saturating_mul(least + least / 2));
     }
-    (counted == keys && most <= SHORT).then_some(most)
+    (counted == keys).then(|| bytes.div_ceil(counted.max(1)))
 }
 
 #[cfg(test)]
@@ -57,14 +60,14 @@ mod tests {
 
     #[test]
     fn keys_are_short_where_each_is_counted_as_a_short_string() {
-        assert_eq!(bound(SIZES, 0, 6), Some(128));
-        assert_eq!(bound(SIZES, 3, 4), Some(2));
+        assert_eq!(mean(SIZES, 0, 6), Some(53));
+        assert_eq!(mean(SIZES, 3, 4), Some(1));
     }
 
     #[test]
     fn nothing_is_said_of_long_strings_of_other_types_and_by_servers_that_do_not_tell() {
         let unknown = [(0, 7), (1, 4), (2, 4), (3, 5), (4, 0)];
-        assert_eq!(unknown.map(|(database, keys)| bound(SIZES, database, keys)), [None; 5]);
-        assert_eq!(bound("", 0, 0), None);
+        assert_eq!(unknown.map(|(database, keys)| mean(SIZES, database, keys)), [None; 5]);
+        assert_eq!(mean("", 0, 0), None);
     }
 }

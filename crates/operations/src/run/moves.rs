@@ -256,9 +256,10 @@ impl Runner<'_> {
                     (self.progress)(Progress::SlotsMoved { from: from.clone(), to: to.clone(), slots });
                     *now
                 }
-                Sent::Keys(keys) => {
+                Sent::Keys(keys, bytes) => {
                     let mut now = locked(moved);
                     now.keys += keys;
+                    now.bytes += bytes;
                     if let Some(latency) = probe.as_ref().and_then(Probe::latency) {
                         locked(&governor).others_wait(latency);
                         now.latency = Some(latency);

@@ -124,9 +124,10 @@ impl Runner<'_> {
         let tell = |sent: Sent| match sent {
             Sent::Large(key, bytes) => (self.progress)(Progress::LargeKey { key, bytes }),
             Sent::Closed(_) => {}
-            Sent::Keys(keys) => {
+            Sent::Keys(keys, bytes) => {
                 let mut now = moved.lock().unwrap_or_else(PoisonError::into_inner);
                 now.keys += keys;
+                now.bytes += bytes;
                 if let Some(latency) = probe.as_ref().and_then(Probe::latency) {
                     now.latency = Some(latency);
                     governor.lock().unwrap_or_else(PoisonError::into_inner).others_wait(latency);
