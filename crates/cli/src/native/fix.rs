@@ -16,6 +16,9 @@ use operations::{observe::Observation, repair::held};
 use topology::repair::{self, Wanted};
 
 /// Repair slots: open ones, those that nobody serves, those that several claim, and keys in wrong places.
+///
+/// Where primaries are lost their replicas take their places first. What else there is to repair shows then: that is a plan of its
+/// own, and with --json a document of its own.
 #[derive(Args)]
 pub(crate) struct FixArgs {
     #[command(flatten)]

@@ -1,8 +1,9 @@
 //! Servers that die in the middle of a move.
 
-use super::scene::{Scene, Setup, slots};
+use super::scene::{Scene, Setup, myself, slots};
 use crate::support::eventually;
-use testservers::{Builder, Writer, WriterOptions, engine};
+use std::time::{Duration, Instant};
+use testservers::{Builder, Server, Writer, WriterOptions, engine};
 
 /// Slow enough to be met half-way.
 const SLOWLY: &str = "--dialect migrate --pipeline 1 --latency-budget 0.05";
@@ -140,6 +141,76 @@ fn a_move_whose_destination_is_lost_without_a_replica_ends_and_says_what_to_do()
             scene.tribune(&format!("resume {} --yes", scene.address(0))).code == Some(0)
         });
         assert_eq!(scene.slots(lost).len(), before + 400, "{name}: {run:#?}");
+        scene.assert_whole();
+    }
+}
+
+#[test]
+fn a_move_between_two_shards_arrives_while_the_primary_of_a_third_is_lost_for_good() {
+    for (seed, name) in (31..).zip(["redis-7.0", "redis-8.6", "valkey-9.1"]) {
+        let Some(engine) = engine(name) else { continue };
+        let scene = Scene::new(&engine, 6, 3, 600);
+        scene.assert_replicas_in_sync();
+        let what = format!("{name}, seed {seed}");
+        println!("{what}");
+        let before = scene.slots(1).len();
+        let running = scene.start(&format!("{} {SLOWLY}", scene.reshard(400, 0, 1)));
+        eventually(&format!("{what}: it has begun"), || scene.slots(1).len() > before + 30);
+        scene.servers[2].kill();
+        let run = running.finish();
+        assert_eq!(scene.slots(1).len(), before + 400, "{what}: {run:#?}");
+        assert_eq!(scene.open(), [] as [&str; 0], "{what}: {run:#?}");
+        assert!(run.code == Some(0) || run.err.contains(&scene.address(2)), "{what}: {run:#?}");
+        eventually(&format!("{what}: its replica has taken over"), || {
+            let serves = |server: &Server| server.call_ok(&["CLUSTER", "INFO"]).contains("cluster_state:ok");
+            (3..6).any(|node| scene.servers[node].call_ok(&["ROLE"]).starts_with("master"))
+                && scene.servers.iter().filter(|server| server.is_running()).all(serves)
+        });
+        scene.assert_data();
+    }
+}
+
+#[test]
+fn several_moves_at_once_survive_nodes_that_stand_still_and_one_that_is_killed() {
+    for (seed, name) in (41..).zip(["redis-7.0", "redis-8.6", "valkey-9.1"]) {
+        let Some(engine) = engine(name) else { continue };
+        let scene =
+            Scene::with(&engine, &Setup { nodes: 5, shards: 5, keys: 600, configure: kept, ..Setup::default() });
+        scene.tribune(&format!("rebalance {} --weight {}=0 --yes", scene.address(0), scene.id(4))).succeeded();
+        // A drained primary becomes a replica.
+        if !myself(&scene.servers[4]).contains("master") {
+            scene.tribune(&format!("repurpose {} --yes", scene.address(4))).succeeded();
+        }
+        let what = format!("{name}, seed {seed}");
+        println!("{what}");
+        let options = WriterOptions { seed, keys: 60, per_second: Some(200), ..WriterOptions::default() };
+        let writer = Writer::start(&scene.cluster(), &options);
+        // Four sources at once, and one destination.
+        let words = format!("rebalance {} --use-empty-primaries --yes {SLOWLY}", scene.address(0));
+        let running = scene.start(&words);
+        for (round, node) in [1, 4, 2].into_iter().enumerate() {
+            let enough = 100 * (round + 1);
+            eventually(&format!("{what}: {enough} slots have arrived"), || scene.slots(4).len() > enough);
+            if round < 2 {
+                scene.servers[node].stop_process();
+                let begin = Instant::now();
+                eventually("it has stood still", || begin.elapsed() > Duration::from_millis(1500));
+                scene.servers[node].continue_process();
+            } else {
+                scene.servers[node].kill();
+                scene.servers[node].restart();
+            }
+        }
+        let run = running.finish();
+        if run.code != Some(0) {
+            eventually(&format!("{what}: it is resumed: {run:#?}"), || {
+                scene.tribune(&format!("resume {} --yes", scene.address(0))).code == Some(0)
+            });
+        }
+        assert_eq!(scene.slots(4).len(), 3276, "{what}: {run:#?}");
+        let ledger = writer.stop();
+        scene.assert_settled();
+        ledger.assert_kept(&scene.cluster());
         scene.assert_whole();
     }
 }
