@@ -11,12 +11,7 @@ fn a_move_waits_for_replicas_that_stand_still_for_a_while_and_then_ends() {
         let Some(engine) = engine(name) else { continue };
         let scene = Scene::new(&engine, 6, 3, 200);
         scene.assert_replicas_in_sync();
-        let of_destination = scene.servers[1].port().to_string();
-        let follows = |node: &usize| {
-            let info = scene.servers[*node].call_ok(&["INFO", "replication"]);
-            value(&info, "master_port").as_deref() == Some(&of_destination)
-        };
-        let replica = (3..6).find(follows).unwrap();
+        let replica = replica_of(&scene, 1);
         scene.servers[replica].stop_process();
         let mut running = scene.start(&format!("{} --dialect migrate", scene.reshard(60, 0, 1)));
         // The server gives up on its replica after 2 s, for the first time.
@@ -28,4 +23,32 @@ fn a_move_waits_for_replicas_that_stand_still_for_a_while_and_then_ends() {
         scene.assert_whole();
         scene.assert_replicas_in_sync();
     }
+}
+
+fn replica_of(scene: &Scene, primary: usize) -> usize {
+    let port = scene.servers[primary].port().to_string();
+    let follows = |node: &usize| {
+        let info = scene.servers[*node].call_ok(&["INFO", "replication"]);
+        value(&info, "master_port").as_deref() == Some(&port)
+    };
+    (3..6).find(follows).unwrap()
+}
+
+#[test]
+fn a_move_ends_when_a_replica_does_not_come_back_and_is_resumed_when_it_does() {
+    let Some(engine) = engine("valkey-9.1") else { return };
+    let scene = Scene::new(&engine, 6, 3, 200);
+    scene.assert_replicas_in_sync();
+    let before = scene.slots(1).len();
+    let replica = replica_of(&scene, 1);
+    scene.servers[replica].stop_process();
+    let run = scene.tribune(&format!("{} --dialect migrate", scene.reshard(60, 0, 1)));
+    println!("{run:#?}");
+    let told = run.err.contains("do not follow") && run.err.contains(&scene.address(1)) && run.err.contains("  do   ");
+    assert!(run.code == Some(1) && told, "{run:#?}");
+    scene.servers[replica].continue_process();
+    eventually("it is resumed", || scene.tribune(&format!("resume {} --yes", scene.address(0))).code == Some(0));
+    assert_eq!(scene.slots(1).len(), before + 60);
+    scene.assert_whole();
+    scene.assert_replicas_in_sync();
 }
