@@ -103,6 +103,14 @@ pub enum MoveError {
         /// What the source says.
         line: String,
     },
+    /// A node has replicas that do not carry out what it is told of slots (Valkey 8.0 and newer).
+    #[error("the replicas of {address} have not followed for {} s", waited.as_secs())]
+    ReplicasLag {
+        /// The node.
+        address: NodeAddr,
+        /// For how long.
+        waited: std::time::Duration,
+    },
 }
 
 impl MoveError {
@@ -116,6 +124,10 @@ impl MoveError {
                 let user = user.as_deref().unwrap_or("USER");
                 Some(format!("on each node: ACL SETUSER {user} +{}", commands.join(" +")))
             }
+            Self::ReplicasLag { address, .. } => Some(format!(
+                "see which: tribune check {}      then start it again, or remove it: tribune del-node",
+                address.bare()
+            )),
             _ => None,
         }
     }

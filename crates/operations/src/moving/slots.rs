@@ -1,5 +1,6 @@
 //! What nodes know of a slot that moves: `CLUSTER SETSLOT`.
 
+use super::MoveError;
 use crate::{
     port::{Command, Dialer, NodeError, NodeLink, SlotState, Trouble},
     run::RunError,
@@ -72,8 +73,8 @@ impl<'a> Told<'a> {
                 late.extend(told?);
             }
             if !late.is_empty() && begin.elapsed() >= LAG {
-                let missing = format!("the replicas of {} do not follow", self.link.address());
-                return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
+                let (address, waited) = (self.link.address().clone(), begin.elapsed());
+                return Err(MoveError::ReplicasLag { address, waited }.into());
             }
             left = late;
         }

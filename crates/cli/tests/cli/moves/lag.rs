@@ -43,8 +43,8 @@ fn a_move_ends_when_a_replica_does_not_come_back_and_is_resumed_when_it_does() {
     let replica = replica_of(&scene, 1);
     scene.servers[replica].stop_process();
     let run = scene.tribune(&format!("{} --dialect migrate", scene.reshard(60, 0, 1)));
-    println!("{run:#?}");
-    let told = run.err.contains("do not follow") && run.err.contains(&scene.address(1)) && run.err.contains("  do   ");
+    let told = run.err.contains("have not followed for 30 s")
+        && run.err.contains(&format!("tribune check {}", scene.address(1)));
     assert!(run.code == Some(1) && told, "{run:#?}");
     scene.servers[replica].continue_process();
     eventually("it is resumed", || scene.tribune(&format!("resume {} --yes", scene.address(0))).code == Some(0));
