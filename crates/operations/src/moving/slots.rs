@@ -1,6 +1,6 @@
 //! What nodes know of a slot that moves: `CLUSTER SETSLOT`.
 
-use super::MoveError;
+use super::{MoveError, servers::Pause};
 use crate::{
     port::{Command, Dialer, NodeError, NodeLink, SlotState, Trouble},
     run::RunError,
@@ -64,7 +64,7 @@ impl<'a> Told<'a> {
     /// Tells the node what becomes of slots. What it refuses because its replicas lag is told again until these follow.
     pub(crate) async fn tell(&self, words: Vec<Word>) -> Result<(), RunError> {
         let begin = Instant::now();
-        let mut left = words;
+        let (mut left, mut pause) = (words, Pause::default());
         while !left.is_empty() {
             let mut late = Vec::new();
             let shares = self.shares(&left);
@@ -77,6 +77,10 @@ impl<'a> Told<'a> {
                 return Err(MoveError::ReplicasLag { address, waited }.into());
             }
             left = late;
+            // Mostly the server has waited itself; not so where it has let go everybody who waits.
+            if !left.is_empty() {
+                pause.wait().await;
+            }
         }
         Ok(())
     }
