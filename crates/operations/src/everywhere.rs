@@ -37,6 +37,19 @@ pub async fn send_to_each(links: &Links, nodes: &[NodeRef], commands: &[Command]
     join_all(nodes.iter().map(ask)).await
 }
 
+/// The node timeout of each node that answers and tells it, milliseconds (`CONFIG GET cluster-node-timeout`). A user may not be allowed to
+/// ask for it.
+pub async fn node_timeouts(observation: &Observation) -> BTreeMap<NodeId, u64> {
+    const NAME: &str = "cluster-node-timeout";
+    let ask = [Command::ConfigGet(NAME.to_owned())];
+    let answers = send_to_each(&observation.links, &observation.nodes(|_| true), &ask).await;
+    let told = |(node, answer): (NodeRef, Result<Vec<Reply>, NodeError>)| {
+        let reply = answer.ok()?.pop()?;
+        Some((node.id, reply.field(NAME)?.as_text()?.parse().ok()?))
+    };
+    answers.into_iter().filter_map(told).collect()
+}
+
 /// Why a node does not have a setting, or not for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotConfigured {

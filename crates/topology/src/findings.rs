@@ -6,6 +6,7 @@ mod explanations;
 mod health;
 mod redundancy;
 
+pub use agreement::node_timeouts;
 pub use coverage::{StrayKeys, keys_outside_their_owner};
 pub use explanations::{Diagnosis, DoctorReport, Explanation, explain};
 
@@ -83,6 +84,8 @@ pub enum FindingCode {
     ShardInOneZone,
     /// Not enough primaries for an election when one is lost.
     TooFewPrimaries,
+    /// Nodes with another node timeout than most.
+    NodeTimeoutsDiffer,
 }
 
 /// All findings, problems first.

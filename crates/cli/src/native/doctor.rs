@@ -6,9 +6,9 @@ use crate::{
     printer::{DIM, GREEN, Printer, RED, YELLOW},
 };
 use clap::Args;
-use operations::{observe::look, stray::stray_keys};
+use operations::{everywhere::node_timeouts, observe::look, stray::stray_keys};
 use std::fmt::Write as _;
-use topology::findings::{Diagnosis, DoctorReport, Severity, keys_outside_their_owner};
+use topology::findings::{self, Diagnosis, DoctorReport, Severity, keys_outside_their_owner};
 
 /// Explain what is wrong with a cluster: what it means, what happens if nothing is done, and what mends it.
 #[derive(Args)]
@@ -24,7 +24,8 @@ pub(crate) async fn run(arguments: &DoctorArgs, printer: &mut Printer) -> Result
     let address = arguments.target.address()?;
     let observation = look(&arguments.target.connector()?, &[address]).await?;
     let stray = keys_outside_their_owner(&observation.view, &stray_keys(&observation).await?);
-    let report = DoctorReport::new(&observation.view, stray);
+    let timeouts = findings::node_timeouts(&observation.view, &node_timeouts(&observation).await);
+    let report = DoctorReport::new(&observation.view, stray.into_iter().chain(timeouts).collect());
     if arguments.json {
         print_json(printer, &report)?;
     } else {

@@ -1,6 +1,6 @@
 //! Whether the nodes say the same.
 
-use super::{Finding, FindingCode, count, slot_list};
+use super::{Finding, FindingCode, Severity, count, slot_list};
 use crate::{ClusterView, Flag, NodeId, ObservedNode, SlotMap, SlotSet};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,4 +153,29 @@ pub(super) fn epochs(view: &ClusterView) -> Vec<Finding> {
         .about(nodes.iter().map(|node| &node.address))
     };
     holders.into_iter().filter(|(_, nodes)| nodes.len() > 1).map(finding).collect()
+}
+
+/// Nodes whose node timeout is not that of most; told of each answering node in milliseconds.
+pub fn node_timeouts(view: &ClusterView, told: &BTreeMap<NodeId, u64>) -> Vec<Finding> {
+    let mut nodes: BTreeMap<u64, Vec<NodeId>> = BTreeMap::new();
+    for (node, timeout) in told {
+        nodes.entry(*timeout).or_default().push(*node);
+    }
+    // Of two that are as frequent the longer one makes fewer mistakes.
+    let Some(usual) = nodes.iter().max_by_key(|(timeout, nodes)| (nodes.len(), **timeout)).map(|(usual, _)| *usual)
+    else {
+        return Vec::new();
+    };
+    let finding = |(timeout, nodes): (&u64, &Vec<NodeId>)| {
+        let addresses = || nodes.iter().filter_map(|node| view.node(*node)).map(|node| &node.address);
+        let names: Vec<String> = addresses().map(ToString::to_string).collect();
+        let verb = if names.len() == 1 { "takes" } else { "take" };
+        let what =
+            format!("{} {verb} others for lost after {timeout} ms, most nodes after {usual} ms", names.join(", "));
+        Finding::new(FindingCode::NodeTimeoutsDiffer, Severity::Warning, what)
+            .because("cluster-node-timeout is a setting of each node, and they do not tell each other")
+            .remedy(format!("tribune set-timeout {} {usual}", super::entry_point(view)))
+            .about(addresses())
+    };
+    nodes.iter().filter(|(timeout, _)| **timeout != usual).map(finding).collect()
 }

@@ -150,5 +150,10 @@ const fn texts(code: FindingCode) -> [&'static str; 3] {
             "With one or two primaries no majority is left when one is lost: its replica waits for a person to promote it.",
             "Spread the slots over at least three primaries: tribune scale. Until then a lost primary needs tribune failover REPLICA --takeover.",
         ],
+        FindingCode::NodeTimeoutsDiffer => [
+            "Each node takes others for lost after a time of its own (cluster-node-timeout), and not all have the same.",
+            "Some nodes suspect others while the rest still wait for them: a failover takes as long as the slowest of a majority of the primaries, and nodes that are only slow are suspected early.",
+            "tribune set-timeout gives all nodes the same, in their files, too. They differ where it was interrupted, or a node was set up in another way.",
+        ],
     }
 }

@@ -189,4 +189,15 @@ fn a_doctor_tells_what_it_means_as_text_and_as_json() {
     assert!(fs::exists(env!("CARGO_MANIFEST_DIR").to_owned() + "/../../docs/schema/doctor.json").unwrap());
     tribune(&format!("resume {} --yes", lab.entry())).succeeded();
     lab.assert_mended("what the doctor said");
+
+    // Healthy all the same, but to be known.
+    lab.servers[1].call_ok(&["CONFIG", "SET", "cluster-node-timeout", "1234"]);
+    let told = tribune(&format!("doctor {}", lab.entry())).succeeded();
+    let cure = told.out.lines().find_map(|line| line.strip_prefix("  do   tribune set-timeout ")).unwrap_or_default();
+    assert!(
+        told.out.contains(&format!("{} takes others for lost after 1234 ms", lab.servers[1].address())),
+        "{told:#?}"
+    );
+    tribune(&format!("set-timeout {cure} --yes")).succeeded();
+    assert!(!tribune(&format!("doctor {}", lab.entry())).succeeded().out.contains("for lost after"));
 }

@@ -2,7 +2,11 @@
 
 use super::{nodes, of, one, texts};
 use crate::hand::{entry, flag, id, own, said, silence, six};
-use topology::{ClusterView, findings::FindingCode};
+use std::collections::BTreeMap;
+use topology::{
+    ClusterView, NodeId,
+    findings::{FindingCode, node_timeouts},
+};
 
 pub(super) fn one_node_behind() -> ClusterView {
     let mut view = six();
@@ -135,4 +139,18 @@ fn a_slot_map_that_differs_only_in_what_nobody_owns_is_the_same() {
     let mut view = six();
     own(&mut view, 2, "10923-16382");
     assert_eq!(of(FindingCode::SlotMapsDiffer, &view), []);
+}
+
+#[test]
+fn a_node_with_another_node_timeout_than_most_is_told_with_the_command_that_gives_it_theirs() {
+    let view = six();
+    let mut timeouts: BTreeMap<NodeId, u64> = (0..6).map(|at| (id(at), 15_000)).collect();
+    assert_eq!(node_timeouts(&view, &timeouts), []);
+    timeouts.insert(id(1), 5000);
+    let [finding] = &node_timeouts(&view, &timeouts)[..] else { panic!("not one") };
+    assert!(finding.what.ends_with("takes others for lost after 5000 ms, most nodes after 15000 ms"), "{finding:?}");
+    assert!(finding.remedy.as_ref().unwrap().starts_with("tribune set-timeout "), "{finding:?}");
+    assert_eq!(nodes(finding).len(), 1);
+    // Nothing is said where nobody tells.
+    assert_eq!(node_timeouts(&view, &BTreeMap::new()), []);
 }

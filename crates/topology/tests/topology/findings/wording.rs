@@ -8,7 +8,10 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 use topology::{
     ClusterView, SlotSet,
-    findings::{DoctorReport, Explanation, Finding, FindingCode, StrayKeys, check, explain, keys_outside_their_owner},
+    findings::{
+        DoctorReport, Explanation, Finding, FindingCode, StrayKeys, check, explain, keys_outside_their_owner,
+        node_timeouts,
+    },
 };
 
 /// Every finding of every view in these tests.
@@ -19,7 +22,9 @@ fn every_finding() -> Vec<Finding> {
     ]);
     let made = examples().into_iter().map(|(_, view)| view);
     let views: Vec<ClusterView> = made.chain(recorded::all().iter().map(recorded::Recorded::view)).collect();
-    views.iter().flat_map(check).chain(keys_outside_their_owner(&six(), &stray)).collect()
+    let timeouts = BTreeMap::from([(id(0), 5000), (id(1), 15_000), (id(2), 15_000), (id(3), 15_000)]);
+    let asked = keys_outside_their_owner(&six(), &stray).into_iter().chain(node_timeouts(&six(), &timeouts));
+    views.iter().flat_map(check).chain(asked).collect()
 }
 
 #[test]
@@ -78,7 +83,7 @@ fn commands_are_of_this_program_and_name_addresses_as_it_takes_them() {
     for command in commands {
         let words: Vec<_> = command.split(' ').collect();
         let address = match words[..] {
-            ["tribune", "fix" | "resume" | "failover" | "scale", address, ..]
+            ["tribune", "fix" | "resume" | "failover" | "scale" | "set-timeout", address, ..]
             | ["tribune", "add-node", "NEW", address, ..]
             | ["tribune", "create", address, "…"] => address,
             // No command of the program makes a replica follow another primary.
