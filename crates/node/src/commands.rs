@@ -69,6 +69,7 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::Watch(keys) => with(cmd("WATCH"), keys),
         Command::Unlink(arrived) => arrived.iter().fold(cmd("UNLINK"), |command, arrived| with(command, arrived.key())),
         Command::IdleTime(key) => with(words(&["OBJECT", "IDLETIME"]), key),
+        Command::AskReplicas => words(&["WAIT", "1000", "1"]),
         Command::WhoAmI => words(&["ACL", "WHOAMI"]),
         Command::Rehearse(rehearsal) => rehearse(*rehearsal),
         Command::CommandInfo(name) => with(words(&["COMMAND", "INFO"]), *name),

@@ -35,6 +35,12 @@ pub struct ServerInfo {
     pub operations_per_second: Option<u64>,
     /// `master_repl_offset`: bytes of the replication stream written (primary) or applied (replica).
     pub replication_offset: Option<u64>,
+    /// `master_replid`: the history that its replication stream belongs to.
+    pub replication_id: Option<String>,
+    /// `master_replid2`: the history that it went on from when it became a primary.
+    pub earlier_replication_id: Option<String>,
+    /// `second_repl_offset`: whoever stopped in that history before this offset may take up there, without getting the data anew.
+    pub earlier_replication_end: Option<u64>,
     /// Of a primary: how many replicas are connected to it (`connected_slaves`).
     pub connected_replicas: u64,
     /// Of a replica: `master_link_status` is `up`.
@@ -113,6 +119,10 @@ impl ServerInfo {
                 "instantaneous_ops_per_sec" => info.operations_per_second = value.parse().ok(),
                 "connected_slaves" => info.connected_replicas = value.parse().unwrap_or_default(),
                 "master_repl_offset" => info.replication_offset = value.parse().ok(),
+                "master_replid" => info.replication_id = Some(value.to_owned()),
+                "master_replid2" => info.earlier_replication_id = Some(value.to_owned()),
+                // -1 where there is none.
+                "second_repl_offset" => info.earlier_replication_end = value.parse().ok(),
                 "master_link_status" => info.primary_link_up = Some(value == "up"),
                 "master_link_down_since_seconds" => info.primary_link_down_seconds = value.parse().ok(),
                 "master_sync_in_progress" => info.sync_in_progress = value == "1",

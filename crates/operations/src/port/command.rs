@@ -146,6 +146,9 @@ pub enum Command {
     Failover(Failover),
     /// What a user typed for `call`, word by word: the one way to send a command that is not in this list.
     Typed(Vec<Vec<u8>>),
+    /// `WAIT` for more replicas than there are, a millisecond: the primary asks its replicas how far they are, by a word in the replication
+    /// stream.
+    AskReplicas,
     /// `CLUSTER FLUSHSLOTS`: give up all slots, on a node without keys.
     GiveUpSlots(NothingToLose),
     /// `CLUSTER FORGET`: for 60 s the node is not taken back when others tell of it.

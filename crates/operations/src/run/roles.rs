@@ -13,7 +13,7 @@ use futures_util::future::try_join;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use topology::{
-    NodeView, Reply,
+    NodeView, Reply, ServerInfo,
     findings::count,
     plan::{FailoverKind, NodeRef},
 };
@@ -35,6 +35,20 @@ impl Runner<'_> {
             if !view.myself.slots.is_empty() {
                 return Err(changed(replica, format!("it owns {}", count(view.myself.slots.len(), "slot"))));
             }
+            if view.myself.is_replica() && may_take_up(&view.server, &self.fresh(primary).await?.1.server) {
+                if begin.elapsed() >= self.patience.service {
+                    return Err(changed(
+                        replica,
+                        "it hears nothing from its primary and would keep its keys".to_owned(),
+                    ));
+                }
+                let last = view.myself.primary.and_then(|last| self.links.get(&last));
+                if let Some(last) = last {
+                    last.send(vec![Command::AskReplicas]).await?;
+                }
+                sleep(LOOK).await;
+                continue;
+            }
             if view.myself.is_replica() || view.server.keys() == 0 {
                 return command(link, Command::Replicate(primary.id)).await;
             }
@@ -54,6 +68,8 @@ impl Runner<'_> {
                 .ok_or_else(|| changed(node, format!("it does not follow {} any more", from.address)))?;
             command(link, Command::ResetSoft(Dispensable::Copy(proof))).await?;
         }
+        // The others hear more than it has heard: none that comes to follow it, by itself even, takes up its stream.
+        self.link(from)?.send(vec![Command::AskReplicas]).await?;
         // Also after a detachment that was interrupted.
         if view.myself.slots.is_empty() {
             keep_functions(self.link(from)?, link).await?;
@@ -98,6 +114,19 @@ impl Runner<'_> {
     }
 }
 
+/// Whether a replica would take up the replication stream of another primary where it stopped with its last one, and keep all keys
+/// that it has (`PSYNC`, all versions).
+///
+/// That primary was a replica of the same one and has dropped its copy, but still passes for the successor. The replica refuses what comes
+/// for keys that it has, and goes on with old values. Once it has heard more from its last primary than the other had, it does not.
+fn may_take_up(replica: &ServerInfo, primary: &ServerInfo) -> bool {
+    let is_shared = replica.replication_id.is_some() && replica.replication_id == primary.earlier_replication_id;
+    is_shared
+        && primary
+            .earlier_replication_end
+            .is_some_and(|end| replica.replication_offset.is_none_or(|offset| offset < end))
+}
+
 /// The functions of one node for another that has none: leaving the cluster takes them away on some servers, and clients expect
 /// them on every primary. Where the user may not read them, they stay away.
 async fn keep_functions(from: &dyn NodeLink, to: &dyn NodeLink) -> Result<(), RunError> {
@@ -140,5 +169,21 @@ const fn linked(view: &NodeView) -> &'static str {
         "its link to the primary is down"
     } else {
         "the servers have not elected it"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_takes_up_a_stream_only_of_the_same_history_and_from_before_its_end() {
+        let replica =
+            |id: &str, offset| ServerInfo::parse(&format!("master_replid:{id}\r\nmaster_repl_offset:{offset}\r\n"));
+        let primary = ServerInfo::parse("master_replid:new\r\nmaster_replid2:old\r\nsecond_repl_offset:100\r\n");
+        assert_eq!([99, 100].map(|offset| may_take_up(&replica("old", offset), &primary)), [true, false]);
+        assert!(!may_take_up(&replica("other", 99), &primary));
+        let never_a_replica = ServerInfo::parse("master_replid:old\r\nmaster_replid2:000\r\nsecond_repl_offset:-1\r\n");
+        assert!(!may_take_up(&replica("old", 99), &never_a_replica));
     }
 }

@@ -107,6 +107,22 @@ fn a_cluster_is_scaled_from_one_shard_to_three_and_back_on_every_engine() {
 }
 
 #[test]
+fn replicas_that_change_their_primary_hold_what_it_holds_and_not_what_their_last_one_held() {
+    each_engine(|engine| {
+        let scene = Scene::new(engine, 6, 1, 300);
+        scene.assert_replicas_in_sync();
+        // Nobody writes: all replicas have come as far, and those of one could take up where they stopped with another.
+        scene.tribune(&format!("scale {} --shards 3 --yes", scene.address(0))).succeeded();
+        scene.assert_replicas_in_sync();
+        for server in &scene.servers {
+            let errors = server.call_ok(&["INFO", "errorstats"]);
+            assert!(!errors.contains("BUSYKEY"), "{}: {errors}", server.address());
+        }
+        scene.assert_whole();
+    });
+}
+
+#[test]
 fn replicas_become_primaries_beside_theirs_or_in_its_place_on_every_engine() {
     each_engine(|engine| {
         let scene = Scene::new(engine, 6, 3, 200);
