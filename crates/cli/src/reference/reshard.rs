@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{failure::ExitStatus, prompt, unfinished};
 use topology::{
-    NodeId, Slot, SlotSet,
+    ClusterView, NodeId, Slot, SlotSet,
     plan::{Action, NodeRef, Plan},
     reshard::{self, ReshardRefusal, Sources},
 };
@@ -28,15 +28,16 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
     let destination = destination(session, &nodes, terminal)?;
     let sources = sources(session, destination, &nodes, terminal)?;
     let request = format!("reshard {slots} slots to {} from {}", destination.entry().id, names(&sources));
-    let plan = match reshard::plan(&observation.view, &sources, destination.entry().id, slots) {
-        Ok(plan) => unfinished::rest_of(&request, &observation.view)?.unwrap_or(plan),
+    let plan = match plan(&observation.view, &sources, destination.entry().id, slots) {
+        Ok(Some(plan)) => Some(unfinished::rest_of(&request, &observation.view)?.unwrap_or(plan)),
+        Ok(None) => None,
         Err(ReshardRefusal::NoSource | ReshardRefusal::OnlyItself { .. }) => return Err(no_source(terminal)),
         Err(refusal) => {
             terminal.say(Tone::Bad, &format!("*** {refusal}.\n"));
             return Err(Stop::Said(ExitStatus::NotDone));
         }
     };
-    show(&plan, slots, &sources, destination, &nodes, terminal);
+    show(plan.as_ref(), slots, &sources, destination, &nodes, terminal);
     if !session.says_yes() {
         terminal.plain("Do you want to proceed with the proposed reshard plan (yes/no)? ");
         if !prompt::line().is_some_and(|answer| answer.starts_with("yes")) {
@@ -44,7 +45,22 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
         }
     }
     drop(nodes);
+    let Some(plan) = plan else { return Ok(ExitStatus::Done) };
     moving::carry_out(&request, plan, observation, &session.connector()?, &options, terminal, say).await
+}
+
+/// The plan to move so many slots, or all where the sources own fewer: who drains a node asks for 16384. None where they own none.
+fn plan(
+    view: &ClusterView,
+    sources: &Sources,
+    destination: NodeId,
+    slots: usize,
+) -> Result<Option<Plan>, ReshardRefusal> {
+    match reshard::plan(view, sources, destination, slots) {
+        Err(ReshardRefusal::TooMany { owned: 0, .. }) => Ok(None),
+        Err(ReshardRefusal::TooMany { owned, .. }) => reshard::plan(view, sources, destination, owned).map(Some),
+        plan => plan.map(Some),
+    }
 }
 
 /// How many slots are to move; asked for until it is a number that makes sense.
@@ -156,7 +172,7 @@ fn ask(question: &str, terminal: &mut Terminal<'_>) -> Result<String, Stop> {
 
 /// What is about to be moved, in the reference's lines.
 fn show(
-    plan: &Plan,
+    plan: Option<&Plan>,
     slots: usize,
     sources: &Sources,
     destination: Loaded<'_>,
@@ -179,7 +195,7 @@ fn show(
         "\nReady to move {slots} slots.\n  Source nodes:\n{givers}  Destination node:\n{}  Resharding plan:\n",
         block(&destination)
     ));
-    for step in &plan.steps {
+    for step in plan.iter().flat_map(|plan| &plan.steps) {
         let Action::MoveSlots { slots, from, .. } = &step.action else { continue };
         match terminal.wording {
             Wording::Redis => {

@@ -130,6 +130,17 @@ fn the_plan_of_a_reshard_is_shown_the_same_on_every_engine() {
             let words = format!("reshard {entry} --cluster-from {from} --cluster-to {to} --cluster-slots {slots}");
             assert_eq!(assert_same(engine, &words, &["no"]), slots, "exactly as many as are wanted: {words}");
         }
+        for (from, slots, owned) in
+            [(small.clone(), 16384, 3000), (format!("{small},{large}"), 8000, 7384), (empty.clone(), 5, 0)]
+        {
+            let words = format!("reshard {entry} --cluster-from {from} --cluster-to {middle} --cluster-slots {slots}");
+            assert_eq!(assert_same(engine, &words, &["no"]), owned, "all that the sources own: {words}");
+        }
+        assert_same(
+            engine,
+            &format!("reshard {entry} --cluster-from {empty} --cluster-to {middle} --cluster-slots 5 --cluster-yes"),
+            &[],
+        );
         for answers in [
             &["0", "20000", "12", empty, small, middle, "done", "no"][..],
             &["12", empty, "all", "no"],
