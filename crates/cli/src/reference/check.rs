@@ -19,6 +19,7 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
     if session.invocation.has("--cluster-search-multiple-owners") {
         healthy &= search_multiple_owners(&observation, &nodes, terminal).await?;
     }
+    healthy &= all_answer(&observation, terminal) && (!healthy || all_serve(&nodes, terminal));
     Ok(if healthy { ExitStatus::Done } else { ExitStatus::NotDone })
 }
 
@@ -70,6 +71,27 @@ pub(super) fn open_slots(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> b
         terminal.say(Tone::Bad, &format!("[WARNING] The following slots are open: {}.\n", listed(&open)));
     }
     open.is_empty()
+}
+
+/// Whether every node could be looked at. The reference says nothing of the others on standard output, and ends with 0.
+fn all_answer(observation: &Observation, terminal: &mut Terminal<'_>) -> bool {
+    let silent: Vec<String> = observation.view.silent().map(|(node, _)| node.address.bare().to_string()).collect();
+    if !silent.is_empty() {
+        let line = format!("[WARNING] The following nodes could not be looked at: {}.\n", silent.join(","));
+        terminal.say(Tone::Bad, &line);
+    }
+    silent.is_empty()
+}
+
+/// Whether every node serves: one that has just joined, or that sees too few others, does not although every slot has an owner.
+fn all_serve(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
+    let idle = nodes.iter().filter(|node| !node.view.cluster.state_ok);
+    let idle: Vec<String> = idle.map(|node| node.address.bare().to_string()).collect();
+    if !idle.is_empty() {
+        let line = format!("[WARNING] The following nodes do not serve (cluster_state:fail): {}.\n", idle.join(","));
+        terminal.say(Tone::Bad, &line);
+    }
+    idle.is_empty()
 }
 
 fn listed(slots: &SlotSet) -> String {
