@@ -75,7 +75,7 @@ pub(super) fn open_slots(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> b
 
 /// Whether every node could be looked at. The reference says nothing of the others on standard output, and ends with 0.
 fn all_answer(observation: &Observation, terminal: &mut Terminal<'_>) -> bool {
-    let silent: Vec<String> = observation.view.silent().map(|(node, _)| node.address.bare().to_string()).collect();
+    let silent: Vec<String> = observation.view.silent().map(|(node, _)| node.address.bare().clone()).collect();
     if !silent.is_empty() {
         let line = format!("[WARNING] The following nodes could not be looked at: {}.\n", silent.join(","));
         terminal.say(Tone::Bad, &line);
@@ -86,7 +86,7 @@ fn all_answer(observation: &Observation, terminal: &mut Terminal<'_>) -> bool {
 /// Whether every node serves: one that has just joined, or that sees too few others, does not although every slot has an owner.
 fn all_serve(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
     let idle = nodes.iter().filter(|node| !node.view.cluster.state_ok);
-    let idle: Vec<String> = idle.map(|node| node.address.bare().to_string()).collect();
+    let idle: Vec<String> = idle.map(|node| node.address.bare().clone()).collect();
     if !idle.is_empty() {
         let line = format!("[WARNING] The following nodes do not serve (cluster_state:fail): {}.\n", idle.join(","));
         terminal.say(Tone::Bad, &line);
