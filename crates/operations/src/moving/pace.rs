@@ -109,9 +109,9 @@ impl Governor {
     pub(crate) fn told(&mut self, took: Duration) {
         self.told = took.as_secs_f64();
         let Some(budget) = self.pace.budget.filter(|_| !self.is_far) else { return };
-        if took < budget.mul_f64(0.55) {
+        if took < budget.mul_f64(0.7) {
             self.set_slots(self.slots + self.slots / 3);
-        } else if took > budget.mul_f64(0.8) {
+        } else if took > budget.mul_f64(0.95) {
             self.set_slots(self.slots - self.slots / 4);
         }
     }
@@ -334,7 +334,7 @@ mod tests {
             governor.told(Duration::from_micros(told));
             governor.slots()
         };
-        assert_eq!([2000, 500, 500, 500, 500, 500, 2800, 9000].map(&mut slots), [24, 32, 42, 56, 64, 64, 48, 36]);
+        assert_eq!([2500, 500, 500, 500, 500, 500, 2900, 9000].map(&mut slots), [24, 32, 42, 56, 64, 64, 48, 36]);
         governor.told(Duration::from_micros(2400));
         (0..3).for_each(|_| governor.others_wait(Duration::from_micros(2500)));
         assert_eq!(governor.slots(), 24, "others wait for them");
