@@ -1,5 +1,6 @@
 //! Running plans: stage by stage, each step's precondition read again just before it acts.
 
+mod doubts;
 mod import;
 mod joining;
 mod marks;
@@ -264,6 +265,7 @@ impl<'a> Runner<'a> {
             }
             let actions = steps.iter().map(|step| step.action.clone()).collect();
             (self.progress)(Progress::Stage { stage, of, actions });
+            self.clear_doubts(plan, &steps).await;
             failures.extend(self.act_together(&steps).await);
             if !failures.is_empty() && !self.persistent {
                 break;

@@ -85,7 +85,7 @@ impl Shift<'_> {
             if !outdone.is_empty() {
                 self.destination.tell_all(&outdone, SlotState::Importing(self.from.id)).await?;
                 self.destination.hand_over(&outdone, self.way(), Vec::new(), true).await?;
-                self.announce(&outdone).await?;
+                self.announce(outdone.iter().next()).await?;
             } else if here.myself.is_primary() && there.myself.config_epoch <= here.myself.config_epoch {
                 accepted(self.transfer.destination, vec![Command::BumpEpoch]).await?;
             } else {
@@ -139,6 +139,7 @@ impl Shift<'_> {
     /// The destination comes first. Nobody sends clients there before it knows that a slot is its own, or that it is to take its
     /// keys; and a slot has an owner whoever fails in between. By the first slots that it gets, when none is closed yet, it takes an
     /// epoch above the source's. All others hear of it while the source is told: a message that tells it nothing new costs it nothing.
+    /// Where neither has a replica, that is done at the end only; meanwhile the others send clients to the source, and it sends them on.
     async fn turn(&self, emptied: &SlotSet, next: &SlotSet, closed: &mut SlotSet) -> Result<(), RunError> {
         let begin = Instant::now();
         let open = |state| next.iter().map(move |slot| (slot, state));
@@ -147,8 +148,9 @@ impl Shift<'_> {
         let told = Instant::now();
         let closing = emptied.iter().map(|slot| (slot, SlotState::Node(self.to.id)));
         let tell = self.source.tell(closing.chain(open(SlotState::Migrating(self.to.id))).collect());
+        let announced = emptied.iter().chain(closed.iter()).next().filter(|_| next.is_empty() || self.is_followed());
         // The word is at the source before the message is.
-        let (source, announced) = join(tell, self.announce(emptied)).await;
+        let (source, announced) = join(tell, self.announce(announced)).await;
         match source {
             // One that has lost its last slot may have become a replica of the destination meanwhile.
             Err(RunError::Node(_)) if next.is_empty() && self.has_let_go(emptied).await => {}
@@ -163,12 +165,18 @@ impl Shift<'_> {
         Ok(())
     }
 
-    /// Lets the destination tell all nodes that it owns these slots, in one message to each.
-    async fn announce(&self, slots: &SlotSet) -> Result<(), RunError> {
-        match slots.iter().next() {
+    /// Lets the destination tell all nodes what it owns, this slot among it, in one message to each.
+    async fn announce(&self, slot: Option<Slot>) -> Result<(), RunError> {
+        match slot {
             Some(slot) => self.destination.announce(slot, self.way()).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether one of the two has a replica, which may take its place with what it has heard.
+    fn is_followed(&self) -> bool {
+        let ends = [self.from.id, self.to.id];
+        self.there.entries().any(|entry| entry.primary.is_some_and(|id| ends.contains(&id)))
     }
 
     const fn way(&self) -> Way {

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use topology::{ClusterView, Engine, Flag, Host, NodeAddr, NodeView, ObservedNode, Reply, plan::NodeRef};
 
 /// Shortest time between two looks at all nodes.
-const LOOK: Duration = Duration::from_millis(10);
+pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// Longest time between two looks while nodes get to know each other.
 const MOST_PAUSE: Duration = Duration::from_millis(50);
 /// A handshake takes up to two turns of the servers' cluster clock, 100 ms each; before that, meeting again does nothing.
@@ -291,7 +291,7 @@ fn estranged(look: &Look, witness: usize, about: usize) -> Estranged {
 }
 
 /// The bus port: the node's own word, else what was given, else the client port + 10000.
-fn bus_port(node: &NodeRef, view: &NodeView) -> u16 {
+pub(super) fn bus_port(node: &NodeRef, view: &NodeView) -> u16 {
     let given = node.address.bus_port;
     given.or(view.myself.endpoint.bus_port).or_else(|| node.address.bus_port()).unwrap_or(node.address.port)
 }

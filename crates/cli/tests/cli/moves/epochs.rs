@@ -1,7 +1,9 @@
-//! Config epochs that rise while slots move: of two nodes that claim a slot everybody believes the one with the higher epoch.
+//! Config epochs that rise while slots move, and messages that are late: of two nodes that claim a slot everybody believes the one with
+//! the higher epoch, or should.
 
 use super::scene::{Scene, Setup};
 use crate::support::eventually;
+use std::time::Duration;
 use testservers::{each_engine, engine};
 
 #[test]
@@ -48,4 +50,21 @@ fn slots_stay_where_they_were_moved_though_the_config_epoch_of_their_old_owner_r
         assert_eq!(scene.slots(1).len(), 5462 + 500, "{name}: after {bumped} times");
         scene.assert_settled();
     }
+}
+
+/// What the first move makes its destination say is still under way when the second one begins.
+#[test]
+fn slots_that_have_just_come_go_back_whole_though_messages_are_late_on_every_engine() {
+    each_engine(|engine| {
+        let (scene, bus) = Scene::with_bus_proxy(engine, 1, &Setup { keys: 600, ..Setup::default() });
+        let slowly = "--dialect migrate --pipeline 1 --latency-budget 0.05";
+        for slots in [1500, 1500, 30, 1] {
+            println!("{}, {slots} slots", engine.name);
+            bus.delays(Duration::from_millis(700), Duration::ZERO);
+            scene.tribune(&format!("{} {slowly}", scene.reshard(slots, 1, 0))).succeeded();
+            scene.tribune(&format!("{} {slowly}", scene.reshard(slots, 0, 1))).succeeded();
+            bus.delays(Duration::ZERO, Duration::ZERO);
+            scene.assert_whole();
+        }
+    });
 }

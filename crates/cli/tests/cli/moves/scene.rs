@@ -10,8 +10,11 @@ use std::{
 };
 use tempfile::TempDir;
 use testservers::{
-    Builder, Cluster, Dataset, Difference, Engine, Options, Process, Proxies, Server, Servers, What, comes_true,
+    Builder, Cluster, Dataset, Difference, Engine, Options, Process, Proxies, Proxy, Server, Servers, What, comes_true,
 };
+
+/// From the port for clients to that of the cluster bus.
+const BUS_OFFSET: u16 = 10_000;
 
 /// A cluster with a dataset in it.
 pub(crate) struct Scene {
@@ -62,32 +65,39 @@ impl Scene {
     /// The same as it is wanted.
     pub(crate) fn with(engine: &Engine, setup: &Setup) -> Self {
         let servers = Servers::start_with(engine, setup.nodes, |builder, _| (setup.configure)(builder));
-        Self::of(engine, servers, None, setup)
+        let nodes = addresses(&servers);
+        Self::of(engine, servers, None, &nodes, setup)
+    }
+
+    /// The same with a proxy through which the others reach a node on the cluster bus.
+    pub(crate) fn with_bus_proxy(engine: &Engine, node: usize, setup: &Setup) -> (Self, Proxy) {
+        let servers = Servers::start_with(engine, setup.nodes, |builder, _| (setup.configure)(builder));
+        let bus = Proxy::start(servers[node].port() + BUS_OFFSET);
+        servers[node].call_ok(&["CONFIG", "SET", "cluster-announce-bus-port", &bus.port().to_string()]);
+        let ports = servers.iter().enumerate().map(|(index, server)| {
+            let bus_port = if index == node { bus.port() } else { server.port() + BUS_OFFSET };
+            format!("{}@{bus_port}", server.address())
+        });
+        let nodes = ports.collect::<Vec<_>>().join(" ");
+        (Self::of(engine, servers, None, &nodes, setup), bus)
     }
 
     /// The same with a proxy in front of each server.
     pub(crate) fn behind_proxies(engine: &Engine, setup: &Setup) -> Self {
         let configure = |builder, _| (setup.configure)(builder);
         let (servers, proxies) = Servers::start_behind_proxies(engine, setup.nodes, configure);
-        Self::of(engine, servers, Some(proxies), setup)
+        // Their bus ports do not follow from the ports of the proxies.
+        let node = |(proxy, server): (&Proxy, &Server)| format!("{}@{}", proxy.address(), server.port() + BUS_OFFSET);
+        let nodes = proxies.iter().zip(&servers).map(node).collect::<Vec<_>>().join(" ");
+        Self::of(engine, servers, Some(proxies), &nodes, setup)
     }
 
-    fn of(engine: &Engine, servers: Servers, proxies: Option<Proxies>, setup: &Setup) -> Self {
+    fn of(engine: &Engine, servers: Servers, proxies: Option<Proxies>, nodes: &str, setup: &Setup) -> Self {
         let Setup { keys, databases, shards, .. } = *setup;
         let options = Options { largest: 20_000, databases, ..Options::all(engine, keys) };
         let data = Dataset::generate(7, &options);
         let home = tempfile::tempdir().unwrap();
         let scene = Self { servers, proxies, data, home, entry: setup.entry.to_owned() };
-        let nodes = match &scene.proxies {
-            // Their bus ports do not follow from the ports of the proxies.
-            Some(proxies) => {
-                let node = |(proxy, server): (&testservers::Proxy, &Server)| {
-                    format!("{}@{}", proxy.address(), server.port() + 10000)
-                };
-                proxies.iter().zip(&scene.servers).map(node).collect::<Vec<_>>().join(" ")
-            }
-            None => addresses(&scene.servers),
-        };
         scene.tribune(&format!("create --yes --shards {shards} {nodes}")).succeeded();
         scene.data.write(&scene.cluster());
         scene

@@ -1,0 +1,197 @@
+//! Slots that a server before Redis and Valkey 8.0 would give away to whoever names them.
+//!
+//! Such a server takes note when the owner that it knows of a slot does not name it (`owner_not_claiming_slot`), as in a message that
+//! is older than what it was told by a command. The note stays when it gets the slot itself by a command. The next message that names
+//! the slot, such as one from the last owner that was under way, then takes it away again, with any epoch, and its keys are dropped
+//! (seen on Redis 7.0.15). It shows nowhere, and a message takes it back only where it tells of other slots than the server knows.
+
+use super::{
+    RunError, Runner,
+    together::{LOOK, bus_port},
+};
+use crate::{
+    exchange::accepted,
+    observe::ask,
+    port::{Command, SlotState},
+};
+use futures_util::future::join_all;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+use topology::{
+    NodeId, NodeView, Slot, SlotSet,
+    plan::{Action, NodeRef, Plan, Step},
+};
+
+/// How often it is tried where the owner puts the decoy right too early, or nothing is heard.
+const ATTEMPTS: usize = 5;
+/// How long it takes at most until a node hears another one introduce itself.
+const HEARD: Duration = Duration::from_secs(1);
+
+/// A slot about which a destination is told something else than its source tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Decoy {
+    from: NodeRef,
+    to: NodeRef,
+    slot: Slot,
+    /// Who owns it.
+    owner: NodeId,
+}
+
+impl Runner<'_> {
+    /// Lets the destinations of these steps take back such notes about all slots of their sources, before any of them moves.
+    ///
+    /// The destination is told that the source owns one slot more, which is a third node's and does not move. Then the source introduces
+    /// itself, by which it tells all that it owns, and older messages that are under way are lost with the link that they are on.
+    /// Meanwhile the destination sends clients of that slot to the source, and it sends them on.
+    ///
+    /// With fewer than three primaries nothing can be done, nor where a node does not answer or does not hear the other: whatever is wrong
+    /// there shows in the steps.
+    pub(super) async fn clear_doubts(&self, plan: &Plan, steps: &[&Step]) {
+        if !steps.iter().any(|step| matches!(step.action, Action::MoveSlots { .. })) {
+            return;
+        }
+        let asked = self.links.iter().map(|(id, link)| async move { Some((*id, ask(link.as_ref()).await.ok()?)) });
+        let views: BTreeMap<NodeId, NodeView> = join_all(asked).await.into_iter().flatten().collect();
+        join_all(decoys(steps, &moved(plan), &views).into_iter().map(|decoy| self.clear_doubt(decoy))).await;
+    }
+
+    async fn clear_doubt(&self, decoy: Decoy) -> Result<(), RunError> {
+        let destination = self.link(&decoy.to)?;
+        let tell = |owner| vec![Command::SetSlot(decoy.slot, SlotState::Node(owner))];
+        for _ in 0..ATTEMPTS {
+            accepted(destination, tell(decoy.from.id)).await?;
+            let heard = self.introduce_to(&decoy.from, &decoy.to).await;
+            let view = ask(destination).await;
+            accepted(destination, tell(decoy.owner)).await?;
+            // Otherwise the owner may have put it right before the source was heard.
+            let stayed = view?.entry(decoy.from.id).is_some_and(|entry| entry.slots.contains(decoy.slot));
+            if heard? && stayed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a node introduce itself to another one; gives whether that one has heard it.
+    async fn introduce_to(&self, node: &NodeRef, to: &NodeRef) -> Result<bool, RunError> {
+        let (begin, link) = (Instant::now(), self.link(to)?);
+        let before = ask(link).await?;
+        let meet = Command::Meet { ip: link.ip(), port: to.address.port, bus_port: bus_port(to, &before) };
+        accepted(self.link(node)?, vec![meet]).await?;
+        while begin.elapsed() < HEARD {
+            if ask(link).await?.cluster.meets_received > before.cluster.meets_received {
+                return Ok(true);
+            }
+            sleep(LOOK).await;
+        }
+        Ok(false)
+    }
+}
+
+/// All slots that a plan moves.
+fn moved(plan: &Plan) -> SlotSet {
+    plan.steps.iter().fold(SlotSet::new(), |all, step| match &step.action {
+        Action::MoveSlots { slots, .. } => all.union(slots),
+        _ => all,
+    })
+}
+
+/// A decoy for each of these moves that needs one, as far as there is one.
+fn decoys(steps: &[&Step], moved: &SlotSet, views: &BTreeMap<NodeId, NodeView>) -> Vec<Decoy> {
+    let mut taken = moved.clone();
+    let mut found = Vec::new();
+    for step in steps {
+        let Action::MoveSlots { slots, from, to, .. } = &step.action else { continue };
+        let (Some(here), Some(there)) = (views.get(&from.id), views.get(&to.id)) else { continue };
+        let primaries = here.myself.is_primary() && there.myself.is_primary();
+        if there.server.is_since(8, 0) || !primaries || here.myself.slots.intersection(slots).is_empty() {
+            continue;
+        }
+        let epoch = here.myself.config_epoch;
+        // Whoever does not know the source's epoch would believe it, when the destination repeats that the source owns the slot.
+        let knows = |view: &NodeView| view.entry(from.id).is_some_and(|entry| entry.config_epoch >= epoch);
+        let importing: SlotSet = there.myself.importing.keys().copied().collect();
+        let mut others: Vec<(&NodeView, SlotSet)> = views
+            .values()
+            .filter(|view| ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary() && knows(view))
+            .map(|view| (view, view.myself.slots.difference(&taken).difference(&importing)))
+            .filter(|(_, slots)| !slots.is_empty())
+            .collect();
+        // The word of one with a higher epoch is believed at once, and the decoy is gone.
+        others.sort_by_key(|(view, _)| view.myself.config_epoch >= epoch);
+        let chosen = others.first().and_then(|(view, slots)| Some((view.myself.id, slots.iter().last()?)));
+        if let Some((owner, slot)) = chosen {
+            taken.insert(slot);
+            found.push(Decoy { from: from.clone(), to: to.clone(), slot, owner });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use topology::plan::Dialect;
+
+    /// Four primaries of redis 7.0: epoch, slots.
+    const NODES: [(u64, &str); 4] = [(4, "0-99"), (2, "100-199"), (9, "200-299"), (3, "300-399")];
+
+    fn node(at: usize) -> NodeRef {
+        NodeRef {
+            id: format!("{at:040}").parse().unwrap(),
+            address: format!("127.0.0.1:{}", 7000 + at).parse().unwrap(),
+        }
+    }
+
+    /// What a node says: `unheard` is one of which it knows an older epoch.
+    fn view(at: usize, version: &str, unheard: Option<usize>) -> (NodeId, NodeView) {
+        let line = |(other, (epoch, slots)): (usize, &(u64, &str))| {
+            let NodeRef { id, address } = node(other);
+            let flags = if other == at { "myself,master" } else { "master" };
+            let epoch = if unheard == Some(other) { epoch - 1 } else { *epoch };
+            format!("{id} {address}@1{} {flags} - 0 0 {epoch} connected {slots}\n", address.port)
+        };
+        let nodes: String = NODES.iter().enumerate().map(line).collect();
+        (node(at).id, NodeView::parse(&nodes, "", &format!("redis_version:{version}")).unwrap())
+    }
+
+    fn moving(slots: &str, from: usize, to: usize) -> Step {
+        let (slots, dialect) = (slots.parse().unwrap(), Dialect::Migrate);
+        let action = Action::MoveSlots { slots, from: node(from), to: node(to), keys: 0, bytes: 0, dialect };
+        Step { stage: 1, action, reason: String::new() }
+    }
+
+    /// The slot and its owner for each move.
+    fn chosen(steps: &[Step], views: impl IntoIterator<Item = (NodeId, NodeView)>) -> Vec<(u16, NodeId)> {
+        let steps: Vec<&Step> = steps.iter().collect();
+        let moved = "0-9 300-399".parse().unwrap();
+        let found = decoys(&steps, &moved, &views.into_iter().collect());
+        found.into_iter().map(|decoy| (decoy.slot.number(), decoy.owner)).collect()
+    }
+
+    #[test]
+    fn a_decoy_is_a_third_nodes_slot_that_does_not_move() {
+        let all = || (0..4).map(|at| view(at, "7.0.15", None));
+        // Of node 3, whose epoch is lower, everything moves.
+        assert_eq!(chosen(&[moving("0-9", 0, 1)], all()), [(299, node(2).id)]);
+        assert_eq!(chosen(&[moving("0-9", 0, 3)], all()), [(199, node(1).id)]);
+        let both = [moving("0-4", 0, 3), moving("300-399", 3, 0)];
+        assert_eq!(chosen(&both, all()), [(199, node(1).id), (198, node(1).id)]);
+    }
+
+    #[test]
+    fn no_decoy_is_one_of_a_node_that_would_believe_it() {
+        let views = (0..4).map(|at| view(at, "7.0.15", (at == 1).then_some(0)));
+        assert_eq!(chosen(&[moving("0-9", 0, 3)], views), [(299, node(2).id)]);
+    }
+
+    #[test]
+    fn no_decoy_is_needed_where_nothing_is_left_to_move_or_the_server_takes_no_such_notes() {
+        assert_eq!(chosen(&[moving("100-109", 0, 3)], (0..4).map(|at| view(at, "7.0.15", None))), []);
+        assert_eq!(chosen(&[moving("0-9", 0, 3)], (0..4).map(|at| view(at, "8.0.0", None))), []);
+        assert_eq!(chosen(&[moving("0-9", 0, 1)], (0..2).map(|at| view(at, "7.0.15", None))), []);
+    }
+}
