@@ -15,7 +15,9 @@ pub(super) fn without_replica(view: &ClusterView) -> Vec<Finding> {
         let primary = &shard.primary.node.address;
         let address = |replica: &Member<'_>| replica.node.address.to_string();
         let names: Vec<_> = shard.replicas.iter().map(address).collect();
-        let silent: Vec<_> = shard.replicas.iter().filter(|replica| !replica.answers()).map(address).collect();
+        let (idle, silent): (Vec<_>, Vec<_>) = shard.replicas.iter().partition(|replica| replica.answers());
+        let [idle, silent] =
+            [idle, silent].map(|replicas| replicas.into_iter().map(address).collect::<Vec<_>>().join(", "));
         let why = if names.is_empty() {
             "no node follows it".to_owned()
         } else {
@@ -30,9 +32,10 @@ pub(super) fn without_replica(view: &ClusterView) -> Vec<Finding> {
             ),
         )
         .because(why)
-        .remedy(match silent.first() {
-            None => another(view, shard),
-            Some(_) => format!("start {} again, or: {}", silent.join(", "), another(view, shard)),
+        .remedy(match (idle.is_empty(), silent.is_empty()) {
+            (_, false) => format!("start {silent} again, or: {}", another(view, shard)),
+            (false, true) => format!("mend {idle} first, or: {}", another(view, shard)),
+            (true, true) => another(view, shard),
         })
         .about([primary])
         .slots(shard.slots().clone())
