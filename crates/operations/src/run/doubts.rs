@@ -25,10 +25,12 @@ use topology::{
     plan::{Action, NodeRef, Plan, Step},
 };
 
-/// How often it is tried where the owner puts the decoy right too early, or nothing is heard.
+/// How often it is tried where the owner puts the decoy right too early.
 const ATTEMPTS: usize = 5;
-/// How long it takes at most until a node hears another one introduce itself.
+/// How long it is waited at most for what nodes hear of each other.
 const HEARD: Duration = Duration::from_secs(1);
+
+type Views = BTreeMap<NodeId, NodeView>;
 
 /// A slot about which a destination is told something else than its source tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +55,18 @@ impl Runner<'_> {
         if !steps.iter().any(|step| matches!(step.action, Action::MoveSlots { .. })) {
             return;
         }
-        let asked = self.links.iter().map(|(id, link)| async move { Some((*id, ask(link.as_ref()).await.ok()?)) });
-        let views: BTreeMap<NodeId, NodeView> = join_all(asked).await.into_iter().flatten().collect();
+        let (begin, mut views) = (Instant::now(), self.views().await);
+        while unheard(steps, &views) && begin.elapsed() < HEARD {
+            sleep(LOOK).await;
+            views = self.views().await;
+        }
         join_all(decoys(steps, &moved(plan), &views).into_iter().map(|decoy| self.clear_doubt(decoy))).await;
+    }
+
+    /// What the nodes say that answer.
+    async fn views(&self) -> Views {
+        let asked = self.links.iter().map(|(id, link)| async move { Some((*id, ask(link.as_ref()).await.ok()?)) });
+        join_all(asked).await.into_iter().flatten().collect()
     }
 
     async fn clear_doubt(&self, decoy: Decoy) -> Result<(), RunError> {
@@ -68,7 +79,7 @@ impl Runner<'_> {
             accepted(destination, tell(decoy.owner)).await?;
             // Otherwise the owner may have put it right before the source was heard.
             let stayed = view?.entry(decoy.from.id).is_some_and(|entry| entry.slots.contains(decoy.slot));
-            if heard? && stayed {
+            if !heard? || stayed {
                 break;
             }
         }
@@ -99,29 +110,44 @@ fn moved(plan: &Plan) -> SlotSet {
     })
 }
 
+/// The two nodes of a move that needs a decoy, as they say.
+fn ends<'a>(step: &Step, views: &'a Views) -> Option<(&'a NodeView, &'a NodeView)> {
+    let Action::MoveSlots { slots, from, to, .. } = &step.action else { return None };
+    let (here, there) = (views.get(&from.id)?, views.get(&to.id)?);
+    let primaries = here.myself.is_primary() && there.myself.is_primary();
+    let needed = primaries && !there.server.is_since(8, 0) && !here.myself.slots.intersection(slots).is_empty();
+    needed.then_some((here, there))
+}
+
+/// Whether all nodes know the config epoch of this one. Whoever does not would believe a destination that repeats what it was told.
+fn is_known(source: &NodeView, views: &Views) -> bool {
+    let knows = |view: &NodeView| {
+        view.entry(source.myself.id).is_some_and(|entry| entry.config_epoch >= source.myself.config_epoch)
+    };
+    views.values().all(|view| view.myself.id == source.myself.id || knows(view))
+}
+
+/// Whether a move that needs a decoy may have none yet.
+fn unheard(steps: &[&Step], views: &Views) -> bool {
+    steps.iter().filter_map(|step| ends(step, views)).any(|(here, _)| !is_known(here, views))
+}
+
 /// A decoy for each of these moves that needs one, as far as there is one.
-fn decoys(steps: &[&Step], moved: &SlotSet, views: &BTreeMap<NodeId, NodeView>) -> Vec<Decoy> {
+fn decoys(steps: &[&Step], moved: &SlotSet, views: &Views) -> Vec<Decoy> {
     let mut taken = moved.clone();
     let mut found = Vec::new();
     for step in steps {
-        let Action::MoveSlots { slots, from, to, .. } = &step.action else { continue };
-        let (Some(here), Some(there)) = (views.get(&from.id), views.get(&to.id)) else { continue };
-        let primaries = here.myself.is_primary() && there.myself.is_primary();
-        if there.server.is_since(8, 0) || !primaries || here.myself.slots.intersection(slots).is_empty() {
-            continue;
-        }
-        let epoch = here.myself.config_epoch;
-        // Whoever does not know the source's epoch would believe it, when the destination repeats that the source owns the slot.
-        let knows = |view: &NodeView| view.entry(from.id).is_some_and(|entry| entry.config_epoch >= epoch);
+        let Action::MoveSlots { from, to, .. } = &step.action else { continue };
+        let Some((here, there)) = ends(step, views).filter(|(here, _)| is_known(here, views)) else { continue };
         let importing: SlotSet = there.myself.importing.keys().copied().collect();
         let mut others: Vec<(&NodeView, SlotSet)> = views
             .values()
-            .filter(|view| ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary() && knows(view))
+            .filter(|view| ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary())
             .map(|view| (view, view.myself.slots.difference(&taken).difference(&importing)))
             .filter(|(_, slots)| !slots.is_empty())
             .collect();
         // The word of one with a higher epoch is believed at once, and the decoy is gone.
-        others.sort_by_key(|(view, _)| view.myself.config_epoch >= epoch);
+        others.sort_by_key(|(view, _)| view.myself.config_epoch >= here.myself.config_epoch);
         let chosen = others.first().and_then(|(view, slots)| Some((view.myself.id, slots.iter().last()?)));
         if let Some((owner, slot)) = chosen {
             taken.insert(slot);
@@ -183,9 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn no_decoy_is_one_of_a_node_that_would_believe_it() {
-        let views = (0..4).map(|at| view(at, "7.0.15", (at == 1).then_some(0)));
-        assert_eq!(chosen(&[moving("0-9", 0, 3)], views), [(299, node(2).id)]);
+    fn there_is_no_decoy_before_all_nodes_know_the_epoch_of_the_source() {
+        let views = || (0..4).map(|at| view(at, "7.0.15", (at == 2).then_some(0)));
+        let step = moving("0-9", 0, 3);
+        assert!(unheard(&[&step], &views().collect()));
+        assert_eq!(chosen(&[step], views()), []);
     }
 
     #[test]
