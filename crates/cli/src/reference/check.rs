@@ -7,9 +7,21 @@ use super::{
     terminal::Tone,
 };
 use crate::failure::ExitStatus;
-use operations::{observe::Observation, stray::stray_keys};
-use std::collections::{BTreeMap, BTreeSet};
+use futures_util::future::join_all;
+use operations::{
+    observe::{Observation, ask},
+    stray::stray_keys,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
 use topology::{NodeId, Slot, SlotMap, SlotSet, findings::StrayKeys};
+
+/// How long a node that has just joined, or got its slots, refuses to serve at most: the node timeout, but 5 s.
+const REJOIN: Duration = Duration::from_secs(6);
+const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Result<ExitStatus, Stop> {
     let observation = session.load(terminal).await?;
@@ -19,7 +31,8 @@ pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Resul
     if session.invocation.has("--cluster-search-multiple-owners") {
         healthy &= search_multiple_owners(&observation, &nodes, terminal).await?;
     }
-    healthy &= all_answer(&observation, terminal) && (!healthy || all_serve(&nodes, terminal));
+    healthy &= all_answer(&observation, terminal);
+    let healthy = healthy && all_serve(&observation, &nodes, terminal).await;
     Ok(if healthy { ExitStatus::Done } else { ExitStatus::NotDone })
 }
 
@@ -83,15 +96,30 @@ fn all_answer(observation: &Observation, terminal: &mut Terminal<'_>) -> bool {
     silent.is_empty()
 }
 
-/// Whether every node serves: one that has just joined, or that sees too few others, does not although every slot has an owner.
-fn all_serve(nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
-    let idle = nodes.iter().filter(|node| !node.view.cluster.state_ok);
-    let idle: Vec<String> = idle.map(|node| node.address.bare().clone()).collect();
+/// Whether every node serves, although every slot has an owner: one that sees too few others does not. One that has just joined will, and
+/// is waited for.
+async fn all_serve(observation: &Observation, nodes: &[Loaded<'_>], terminal: &mut Terminal<'_>) -> bool {
+    let begin = Instant::now();
+    let mut idle: Vec<&Loaded<'_>> = nodes.iter().filter(|node| !node.view.cluster.state_ok).collect();
+    while !idle.is_empty() && begin.elapsed() < REJOIN {
+        sleep(LOOK).await;
+        let serving = join_all(idle.iter().map(|node| serves(observation, node.entry().id))).await;
+        let mut serving = serving.into_iter();
+        idle.retain(|_| serving.next() == Some(false));
+    }
     if !idle.is_empty() {
+        let idle: Vec<String> = idle.iter().map(|node| node.address.bare().clone()).collect();
         let line = format!("[WARNING] The following nodes do not serve (cluster_state:fail): {}.\n", idle.join(","));
         terminal.say(Tone::Bad, &line);
     }
     idle.is_empty()
+}
+
+async fn serves(observation: &Observation, node: NodeId) -> bool {
+    match observation.links.get(&node) {
+        Some(link) => ask(link.as_ref()).await.is_ok_and(|view| view.cluster.state_ok),
+        None => false,
+    }
 }
 
 fn listed(slots: &SlotSet) -> String {

@@ -2,10 +2,10 @@
 
 use crate::support::{
     PROGRAM, Run, addresses, assert_as_new, cluster, command, eventually, eventually_cluster, run, run_with_input,
-    tribune,
+    tribune, value,
 };
 use std::{fs, path::Path, process::Stdio, time::Duration};
-use testservers::{Engine, Process, Servers, StockClient, any_engine, each_engine};
+use testservers::{Engine, Process, Proxy, Server, Servers, StockClient, any_engine, each_engine};
 
 /// Runs the engine's own tool and the program with the same words and input.
 fn twins(engine: &Engine, words: &str, input: &str, term: &str) -> (Run, Run) {
@@ -266,16 +266,43 @@ fn a_node_that_never_answers_is_named_and_the_others_are_shown() {
 #[test]
 fn a_check_tells_of_nodes_that_do_not_serve_although_every_slot_has_an_owner() {
     let Some(engine) = any_engine() else { return };
+    let servers = Servers::start(&engine, 3);
+    let buses: Vec<Proxy> = servers.iter().map(|server| Proxy::start(server.port() + 10_000)).collect();
+    let behind = |(server, bus): (&Server, &Proxy)| {
+        server.call_ok(&["CONFIG", "SET", "cluster-announce-bus-port", &bus.port().to_string()]);
+        format!("{}@{}", server.address(), bus.port())
+    };
+    let nodes = servers.iter().zip(&buses).map(behind).collect::<Vec<_>>().join(" ");
+    tribune(&format!("create --yes --shards 3 {nodes}")).succeeded();
+    // Nobody hears anybody any more.
+    for bus in &buses {
+        bus.freeze(true);
+    }
+    let state = |server: &Server| value(&server.call_ok(&["CLUSTER", "INFO"]), "cluster_state");
+    eventually("none serves", || servers.iter().all(|server| state(server).as_deref() == Some("fail")));
+    let run = tribune(&format!("--cluster check {}", servers[0].address()));
+    assert!(run.code == Some(1) && run.err.is_empty(), "{run:#?}");
+    let last = run.out.lines().last().unwrap();
+    assert!(last.starts_with("[WARNING] The following nodes do not serve (cluster_state:fail): "), "{run:#?}");
+    assert!(servers.addresses().iter().all(|address| last.contains(address)), "{run:#?}");
+}
+
+#[test]
+fn a_check_waits_for_a_node_that_has_just_joined() {
+    let Some(engine) = any_engine() else { return };
     let servers = cluster(&engine, 3, 0);
     let another = Servers::start(&engine, 1);
     another[0].call_ok(&["CONFIG", "SET", "cluster-node-timeout", "60000"]);
     let (host, port) = (servers[0].address(), another[0].port());
     servers[0].call_ok(&["CLUSTER", "MEET", host.split(':').next().unwrap_or_default(), &port.to_string()]);
-    let told = format!("[WARNING] The following nodes do not serve (cluster_state:fail): {}.\n", another[0].address());
-    eventually("it tells of the node that has just joined", || {
-        let run = tribune(&format!("--cluster check {}", servers[0].address()));
-        run.out.ends_with(&told) && run.code == Some(1) && run.err.is_empty()
+    let served = || value(&another[0].call_ok(&["CLUSTER", "INFO"]), "cluster_state").as_deref() == Some("ok");
+    eventually("it knows who owns the slots", || {
+        let nodes = another[0].call_ok(&["CLUSTER", "NODES"]);
+        ["0-5460", "5461-10922", "10923-16383"].iter().all(|slots| nodes.contains(slots))
     });
+    // It refuses to serve for 5 s more.
+    tribune(&format!("--cluster check {}", servers[0].address())).succeeded();
+    assert!(served());
 }
 
 #[test]
