@@ -6,7 +6,10 @@ mod link;
 mod pipe;
 mod worker;
 
-use crate::ports::{Ports, free_ports};
+use crate::{
+    Server,
+    ports::{Ports, free_ports},
+};
 use control::{Control, Counts, Shared, send};
 use std::{
     io,
@@ -49,6 +52,14 @@ impl Proxy {
         let reserved = free_ports(1);
         let port = reserved.first().copied().unwrap_or_default();
         Self::listen(port, server, Some(reserved))
+    }
+
+    /// A proxy through which the other nodes reach this one on the cluster bus. They have to meet it at `server.address()@port()`.
+    #[track_caller]
+    pub fn start_for_bus(server: &Server) -> Self {
+        let proxy = Self::start(server.bus_port());
+        server.call_ok(&["CONFIG", "SET", "cluster-announce-bus-port", &proxy.port.to_string()]);
+        proxy
     }
 
     /// As [`start`](Self::start) on a port that has been reserved, by the caller where it is not handed over.

@@ -1,6 +1,13 @@
 //! A running server.
 
-use crate::{builder::Builder, client::Client, engine::Engine, ports::Ports, process::Process, wait::comes_true};
+use crate::{
+    builder::Builder,
+    client::Client,
+    engine::Engine,
+    ports::{BUS_OFFSET, Ports},
+    process::Process,
+    wait::comes_true,
+};
 use std::{
     fs::{self, File},
     path::Path,
@@ -63,6 +70,11 @@ impl Server {
     /// The client port; with TLS, the TLS port.
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port on which it listens to other nodes.
+    pub const fn bus_port(&self) -> u16 {
+        self.port + BUS_OFFSET
     }
 
     /// Where clients find it: `127.0.0.1:PORT`.

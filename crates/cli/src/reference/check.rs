@@ -19,8 +19,9 @@ use std::{
 use tokio::time::sleep;
 use topology::{NodeId, Slot, SlotMap, SlotSet, findings::StrayKeys};
 
-/// How long a node that has just joined, or got its slots, refuses to serve at most: the node timeout, but 5 s.
+/// A node that has just joined, or got its slots, refuses to serve for its `cluster-node-timeout`, at most 5 s; then it tells.
 const REJOIN: Duration = Duration::from_secs(6);
+/// Time between two looks at those that do not serve.
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(session: &Session, terminal: &mut Terminal<'_>) -> Result<ExitStatus, Stop> {
@@ -103,9 +104,8 @@ async fn all_serve(observation: &Observation, nodes: &[Loaded<'_>], terminal: &m
     let mut idle: Vec<&Loaded<'_>> = nodes.iter().filter(|node| !node.view.cluster.state_ok).collect();
     while !idle.is_empty() && begin.elapsed() < REJOIN {
         sleep(LOOK).await;
-        let serving = join_all(idle.iter().map(|node| serves(observation, node.entry().id))).await;
-        let mut serving = serving.into_iter();
-        idle.retain(|_| serving.next() == Some(false));
+        let asked = idle.into_iter().map(async |node| (!serves(observation, node.entry().id).await).then_some(node));
+        idle = join_all(asked).await.into_iter().flatten().collect();
     }
     if !idle.is_empty() {
         let idle: Vec<String> = idle.iter().map(|node| node.address.bare().clone()).collect();

@@ -267,11 +267,8 @@ fn a_node_that_never_answers_is_named_and_the_others_are_shown() {
 fn a_check_tells_of_nodes_that_do_not_serve_although_every_slot_has_an_owner() {
     let Some(engine) = any_engine() else { return };
     let servers = Servers::start(&engine, 3);
-    let buses: Vec<Proxy> = servers.iter().map(|server| Proxy::start(server.port() + 10_000)).collect();
-    let behind = |(server, bus): (&Server, &Proxy)| {
-        server.call_ok(&["CONFIG", "SET", "cluster-announce-bus-port", &bus.port().to_string()]);
-        format!("{}@{}", server.address(), bus.port())
-    };
+    let buses: Vec<Proxy> = servers.iter().map(Proxy::start_for_bus).collect();
+    let behind = |(server, bus): (&Server, &Proxy)| format!("{}@{}", server.address(), bus.port());
     let nodes = servers.iter().zip(&buses).map(behind).collect::<Vec<_>>().join(" ");
     tribune(&format!("create --yes --shards 3 {nodes}")).succeeded();
     // Nobody hears anybody any more.

@@ -5,10 +5,7 @@
 //! the slot, such as one from the last owner that was under way, then takes it away again, with any epoch, and its keys are dropped
 //! (seen on Redis 7.0.15). It shows nowhere, and a message takes it back only where it tells of other slots than the server knows.
 
-use super::{
-    RunError, Runner,
-    together::{LOOK, bus_port},
-};
+use super::{RunError, Runner, together::LOOK};
 use crate::{
     exchange::accepted,
     observe::ask,
@@ -16,7 +13,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -33,7 +30,6 @@ const HEARD: Duration = Duration::from_secs(1);
 type Views = BTreeMap<NodeId, NodeView>;
 
 /// A slot about which a destination is told something else than its source tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
 struct Decoy {
     from: NodeRef,
     to: NodeRef,
@@ -52,21 +48,20 @@ impl Runner<'_> {
     /// With fewer than three primaries nothing can be done, nor where a node does not answer or does not hear the other: whatever is wrong
     /// there shows in the steps.
     pub(super) async fn clear_doubts(&self, plan: &Plan, steps: &[&Step]) {
-        if !steps.iter().any(|step| matches!(step.action, Action::MoveSlots { .. })) {
+        let destination = |step: &&Step| match &step.action {
+            Action::MoveSlots { to, .. } => Some(to.id),
+            _ => None,
+        };
+        let destinations: BTreeSet<NodeId> = steps.iter().filter_map(destination).collect();
+        if !self.views(|id| destinations.contains(&id)).await.values().any(takes_notes) {
             return;
         }
-        let (begin, mut views) = (Instant::now(), self.views().await);
+        let (begin, mut views) = (Instant::now(), self.views(|_| true).await);
         while unheard(steps, &views) && begin.elapsed() < HEARD {
             sleep(LOOK).await;
-            views = self.views().await;
+            views = self.views(|_| true).await;
         }
         join_all(decoys(steps, &moved(plan), &views).into_iter().map(|decoy| self.clear_doubt(decoy))).await;
-    }
-
-    /// What the nodes say that answer.
-    async fn views(&self) -> Views {
-        let asked = self.links.iter().map(|(id, link)| async move { Some((*id, ask(link.as_ref()).await.ok()?)) });
-        join_all(asked).await.into_iter().flatten().collect()
     }
 
     async fn clear_doubt(&self, decoy: Decoy) -> Result<(), RunError> {
@@ -90,8 +85,7 @@ impl Runner<'_> {
     async fn introduce_to(&self, node: &NodeRef, to: &NodeRef) -> Result<bool, RunError> {
         let (begin, link) = (Instant::now(), self.link(to)?);
         let before = ask(link).await?;
-        let meet = Command::Meet { ip: link.ip(), port: to.address.port, bus_port: bus_port(to, &before) };
-        accepted(self.link(node)?, vec![meet]).await?;
+        accepted(self.link(node)?, vec![self.meeting(to, &before)?]).await?;
         while begin.elapsed() < HEARD {
             if ask(link).await?.cluster.meets_received > before.cluster.meets_received {
                 return Ok(true);
@@ -110,12 +104,17 @@ fn moved(plan: &Plan) -> SlotSet {
     })
 }
 
+/// Whether this server takes such notes. Older ones than Redis 7.0.12 do not, and are told for nothing.
+fn takes_notes(view: &NodeView) -> bool {
+    !view.server.is_since(8, 0)
+}
+
 /// The two nodes of a move that needs a decoy, as they say.
 fn ends<'a>(step: &Step, views: &'a Views) -> Option<(&'a NodeView, &'a NodeView)> {
     let Action::MoveSlots { slots, from, to, .. } = &step.action else { return None };
     let (here, there) = (views.get(&from.id)?, views.get(&to.id)?);
     let primaries = here.myself.is_primary() && there.myself.is_primary();
-    let needed = primaries && !there.server.is_since(8, 0) && !here.myself.slots.intersection(slots).is_empty();
+    let needed = primaries && takes_notes(there) && !here.myself.slots.intersection(slots).is_empty();
     needed.then_some((here, there))
 }
 

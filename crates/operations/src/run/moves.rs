@@ -12,11 +12,10 @@ use crate::{
         short::Sizes,
         slots::Told,
     },
-    observe::ask,
     port::{Command, NodeLink, SlotState},
     redial::Redialled,
 };
-use futures_util::future::{join_all, try_join};
+use futures_util::future::try_join;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use topology::{
@@ -299,11 +298,9 @@ impl Runner<'_> {
 
     /// Links to the primaries beside these two, as far as they answer.
     async fn other_primaries(&self, from: &NodeRef, to: &NodeRef) -> Vec<&dyn NodeLink> {
-        let others = self.links.iter().filter(|(id, _)| ![from.id, to.id].contains(id));
-        let asked = others.map(|(_, link)| async move { (link.as_ref(), ask(link.as_ref()).await) });
-        let primary = |view: &NodeView| view.myself.is_primary();
-        let answers = join_all(asked).await.into_iter();
-        answers.filter(|(_, view)| view.as_ref().is_ok_and(primary)).map(|(link, _)| link).collect()
+        let others = self.views(|id| ![from.id, to.id].contains(&id)).await;
+        let primaries = others.iter().filter(|(_, view)| view.myself.is_primary());
+        primaries.filter_map(|(id, _)| self.links.get(id)).map(AsRef::as_ref).collect()
     }
 }
 

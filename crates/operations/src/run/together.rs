@@ -5,14 +5,14 @@ use crate::{
     observe::ask,
     port::{Command, NodeLink, OwnsNothing, Trouble},
 };
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, slice,
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
-use topology::{ClusterView, Engine, Flag, Host, NodeAddr, NodeView, ObservedNode, Reply, plan::NodeRef};
+use topology::{ClusterView, Engine, Flag, Host, NodeAddr, NodeId, NodeView, ObservedNode, Reply, plan::NodeRef};
 
 /// Shortest time between two looks at all nodes.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
@@ -224,15 +224,25 @@ impl Runner<'_> {
         let mut meetings: BTreeMap<usize, Vec<Command>> = BTreeMap::new();
         for &(witness, about) in lacking {
             let Some((node, view)) = look.get(witness) else { continue };
-            let meet =
-                Command::Meet { ip: self.link(node)?.ip(), port: node.address.port, bus_port: bus_port(node, view) };
-            meetings.entry(about).or_default().push(meet);
+            meetings.entry(about).or_default().push(self.meeting(node, view)?);
         }
         let send = meetings.into_iter().filter_map(|(about, meetings)| {
             let (node, _) = look.get(about)?;
             Some(async move { Ok::<_, RunError>(self.link(node)?.send(meetings).await?) })
         });
         try_join_all(send).await.map(drop)
+    }
+
+    /// What another node is told to meet this one.
+    pub(super) fn meeting(&self, node: &NodeRef, view: &NodeView) -> Result<Command, RunError> {
+        Ok(Command::Meet { ip: self.link(node)?.ip(), port: node.address.port, bus_port: bus_port(node, view) })
+    }
+
+    /// What those of the run's nodes say that answer, and are wanted.
+    pub(super) async fn views(&self, wanted: impl Fn(NodeId) -> bool) -> BTreeMap<NodeId, NodeView> {
+        let links = self.links.iter().filter(|(id, _)| wanted(**id));
+        let asked = links.map(|(id, link)| async move { Some((*id, ask(link.as_ref()).await.ok()?)) });
+        join_all(asked).await.into_iter().flatten().collect()
     }
 
     pub(super) async fn look(&self, nodes: &[NodeRef]) -> Result<Look, RunError> {
@@ -291,7 +301,7 @@ fn estranged(look: &Look, witness: usize, about: usize) -> Estranged {
 }
 
 /// The bus port: the node's own word, else what was given, else the client port + 10000.
-pub(super) fn bus_port(node: &NodeRef, view: &NodeView) -> u16 {
+fn bus_port(node: &NodeRef, view: &NodeView) -> u16 {
     let given = node.address.bus_port;
     given.or(view.myself.endpoint.bus_port).or_else(|| node.address.bus_port()).unwrap_or(node.address.port)
 }

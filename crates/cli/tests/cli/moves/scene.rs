@@ -13,9 +13,6 @@ use testservers::{
     Builder, Cluster, Dataset, Difference, Engine, Options, Process, Proxies, Proxy, Server, Servers, What, comes_true,
 };
 
-/// From the port for clients to that of the cluster bus.
-const BUS_OFFSET: u16 = 10_000;
-
 /// A cluster with a dataset in it.
 pub(crate) struct Scene {
     pub(crate) servers: Servers,
@@ -72,13 +69,10 @@ impl Scene {
     /// The same with a proxy through which the others reach a node on the cluster bus.
     pub(crate) fn with_bus_proxy(engine: &Engine, node: usize, setup: &Setup) -> (Self, Proxy) {
         let servers = Servers::start_with(engine, setup.nodes, |builder, _| (setup.configure)(builder));
-        let bus = Proxy::start(servers[node].port() + BUS_OFFSET);
-        servers[node].call_ok(&["CONFIG", "SET", "cluster-announce-bus-port", &bus.port().to_string()]);
-        let ports = servers.iter().enumerate().map(|(index, server)| {
-            let bus_port = if index == node { bus.port() } else { server.port() + BUS_OFFSET };
-            format!("{}@{bus_port}", server.address())
-        });
-        let nodes = ports.collect::<Vec<_>>().join(" ");
+        let bus = Proxy::start_for_bus(&servers[node]);
+        let mut nodes = servers.addresses();
+        nodes[node] = format!("{}@{}", nodes[node], bus.port());
+        let nodes = nodes.join(" ");
         (Self::of(engine, servers, None, &nodes, setup), bus)
     }
 
@@ -87,7 +81,7 @@ impl Scene {
         let configure = |builder, _| (setup.configure)(builder);
         let (servers, proxies) = Servers::start_behind_proxies(engine, setup.nodes, configure);
         // Their bus ports do not follow from the ports of the proxies.
-        let node = |(proxy, server): (&Proxy, &Server)| format!("{}@{}", proxy.address(), server.port() + BUS_OFFSET);
+        let node = |(proxy, server): (&Proxy, &Server)| format!("{}@{}", proxy.address(), server.bus_port());
         let nodes = proxies.iter().zip(&servers).map(node).collect::<Vec<_>>().join(" ");
         Self::of(engine, servers, Some(proxies), &nodes, setup)
     }
