@@ -138,11 +138,13 @@ fn decoys(steps: &[&Step], moved: &SlotSet, views: &Views) -> Vec<Decoy> {
     for step in steps {
         let Action::MoveSlots { from, to, .. } = &step.action else { continue };
         let Some((here, there)) = ends(step, views).filter(|(here, _)| is_known(here, views)) else { continue };
+        // What the destination imports or claims itself is not to be told of anew.
         let importing: SlotSet = there.myself.importing.keys().copied().collect();
+        let its_own = importing.union(&there.myself.slots);
         let mut others: Vec<(&NodeView, SlotSet)> = views
             .values()
             .filter(|view| ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary())
-            .map(|view| (view, view.myself.slots.difference(&taken).difference(&importing)))
+            .map(|view| (view, view.myself.slots.difference(&taken).difference(&its_own)))
             .filter(|(_, slots)| !slots.is_empty())
             .collect();
         // The word of one with a higher epoch is believed at once, and the decoy is gone.
@@ -205,6 +207,13 @@ mod tests {
         assert_eq!(chosen(&[moving("0-9", 0, 3)], all()), [(199, node(1).id)]);
         let both = [moving("0-4", 0, 3), moving("300-399", 3, 0)];
         assert_eq!(chosen(&both, all()), [(199, node(1).id), (198, node(1).id)]);
+    }
+
+    #[test]
+    fn no_decoy_is_one_that_the_destination_claims_too() {
+        let mut views: Views = (0..4).map(|at| view(at, "7.0.15", None)).collect();
+        views.get_mut(&node(3).id).unwrap().myself.slots = "150-199 300-399".parse().unwrap();
+        assert_eq!(chosen(&[moving("0-9", 0, 3)], views), [(149, node(1).id)]);
     }
 
     #[test]
