@@ -15,7 +15,9 @@ const LEAST: f64 = 8_000.0;
 /// The first opens a connection as well.
 const SINGLE: u32 = 3;
 /// Slots that are open at the same time between near nodes, at least and at most.
-pub(super) const SLOTS: std::ops::RangeInclusive<usize> = 24..=64;
+pub(super) const SLOTS: std::ops::RangeInclusive<usize> = 24..=128;
+/// Slots that are open at the same time between far nodes.
+const FAR_SLOTS: usize = 64;
 /// The part of the budget that others may wait without anything being slowed down.
 const TOLERATED: f64 = 0.8;
 /// The part of the budget that a parcel may take: others wait for it, for what the node does between two, and for their own
@@ -49,7 +51,7 @@ impl Governor {
     pub(crate) fn new(pace: Pace, round_trip: Duration) -> Self {
         let is_far = pace.budget.is_none_or(|budget| round_trip > budget / 10);
         let window = if pace.budget.is_none() { 4 } else { 2 };
-        let slots = if is_far { *SLOTS.end() } else { *SLOTS.start() };
+        let slots = if is_far { FAR_SLOTS } else { *SLOTS.start() };
         Self { pace, singles: 0, cost: Cost::default(), share: 0.4, told: 0.0, slots, is_far, window }
     }
 
@@ -334,9 +336,12 @@ mod tests {
             governor.told(Duration::from_micros(told));
             governor.slots()
         };
-        assert_eq!([2500, 500, 500, 500, 500, 500, 2900, 9000].map(&mut slots), [24, 32, 42, 56, 64, 64, 48, 36]);
+        assert_eq!(
+            [2500, 500, 500, 500, 500, 500, 500, 500, 2900, 9000].map(&mut slots),
+            [24, 32, 42, 56, 74, 98, 128, 128, 96, 72]
+        );
         governor.told(Duration::from_micros(2400));
-        (0..3).for_each(|_| governor.others_wait(Duration::from_micros(2500)));
+        (0..5).for_each(|_| governor.others_wait(Duration::from_micros(2500)));
         assert_eq!(governor.slots(), 24, "others wait for them");
         let mut far = Governor::new(Pace::default(), Duration::from_millis(1));
         far.told(Duration::from_millis(9));

@@ -17,12 +17,15 @@ use topology::{Engine, NodeId, NodeView, Reply, Slot, SlotSet};
 
 /// How long replicas may lag before it is an error.
 const LAG: Duration = Duration::from_secs(30);
-/// Links over which a node is told when each `SETSLOT` waits for its replicas: one for each slot that is open at the same time.
-const LINKS: usize = *super::pace::SLOTS.end();
+/// Links over which a node is told when each `SETSLOT` waits for its replicas.
+const LINKS: usize = 64;
 /// Words in one write then: if replicas do not follow, the server answers after 2 s for each.
 const FEW: usize = 3;
-/// Words in one write otherwise: the server writes its configuration file once for all of them, and others wait for them.
-const MANY: usize = 96;
+/// Words in one write otherwise: the server writes its configuration file once for all of them. Enough to close one batch and to
+/// open the next.
+const MANY: usize = 2 * *super::pace::SLOTS.end();
+/// Words in one write to a node that is not concerned: its clients wait for them.
+const OTHERS: usize = 96;
 
 /// What becomes of a slot.
 pub(crate) type Word = (Slot, SlotState);
@@ -186,7 +189,7 @@ fn set_slot((slot, state): Word) -> Command {
 /// Tells a primary that is not concerned who owns these slots now.
 pub(crate) async fn tell_other(link: &dyn NodeLink, slots: &[Slot], owner: NodeId) -> Result<(), NodeError> {
     let words: Vec<Word> = slots.iter().map(|slot| (*slot, SlotState::Node(owner))).collect();
-    tell_in_parts(link, &words, MANY).await.map(drop)
+    tell_in_parts(link, &words, OTHERS).await.map(drop)
 }
 
 /// Tells it over one link, of so many slots at a time; gives what is refused because replicas lag.
