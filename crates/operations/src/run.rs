@@ -7,6 +7,7 @@ mod marks;
 mod moves;
 mod repair;
 mod roles;
+mod sending;
 mod service;
 mod steps;
 mod together;

@@ -1,13 +1,11 @@
 //! The step that moves slots.
 
-use super::{Moved, Progress, RunError, Runner, steps::changed, together::not_serving};
+use super::{Moved, Progress, RunError, Runner, sending::Sending, steps::changed, together::not_serving};
 use crate::{
     exchange::accepted,
     moving::{
         keys::{Owner, Sent, Timeout, Transfer},
         migrate::Shift,
-        pace::Governor,
-        probe::Probe,
         servers::{self, Ended, Pause, UnderWay},
         short::Sizes,
         slots::Told,
@@ -16,7 +14,6 @@ use crate::{
     redial::Redialled,
 };
 use futures_util::future::try_join;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use topology::{
     NodeId, NodeView, Reply, SlotSet,
@@ -106,7 +103,7 @@ impl Runner<'_> {
             let moved = Moved { slots: slots.len() - ends.owned.len(), ..Moved::default() };
             if attempts == 0 || !ends.closed() {
                 self.await_heard(from, to).await?;
-                return self.migrate(&ends, from, to, &Mutex::new(moved), stop).await;
+                return self.migrate(&ends, from, to, moved, stop).await;
             }
             attempts -= 1;
             match self.by_servers(&ends, from, to, dialect, stop).await? {
@@ -235,39 +232,12 @@ impl Runner<'_> {
         ends: &Ends<'_>,
         from: &NodeRef,
         to: &NodeRef,
-        moved: &Mutex<Moved>,
+        moved: Moved,
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
         let Some(moves) = &self.moves else { return Err(changed(from, "this run may not move slots")) };
-        let ends_of = || vec![from.address.clone(), to.address.clone()];
-        let probe = match moves.pace.budget {
-            Some(_) => Some(Probe::start(Arc::clone(&moves.dialer), ends_of()).await?),
-            None => None,
-        };
-        let round_trip = probe.as_ref().map(Probe::round_trip).unwrap_or_default();
-        let governor = Mutex::new(Governor::new(moves.pace, round_trip));
-        let tell = |sent: Sent| {
-            let now = match sent {
-                Sent::Large(key, bytes) => return (self.progress)(Progress::LargeKey { key, bytes }),
-                Sent::Closed(slots) => {
-                    let mut now = locked(moved);
-                    now.slots += slots.len();
-                    (self.progress)(Progress::SlotsMoved { from: from.clone(), to: to.clone(), slots });
-                    *now
-                }
-                Sent::Keys(keys, bytes) => {
-                    let mut now = locked(moved);
-                    now.keys += keys;
-                    now.bytes += bytes;
-                    if let Some(latency) = probe.as_ref().and_then(Probe::latency) {
-                        locked(&governor).others_wait(latency);
-                        now.latency = Some(latency);
-                    }
-                    *now
-                }
-            };
-            (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved: now });
-        };
+        let sending = Sending::start(self, moves, from, to, moved).await?;
+        let tell = |sent: Sent| sending.tell(sent);
         let dial = || Redialled::dial(ends.source.address(), &moves.dialer);
         let (lister, second) = try_join(dial(), dial()).await?;
         let shift = Shift {
@@ -283,7 +253,7 @@ impl Runner<'_> {
                 timeout: timeout(ends.source, moves.pace.timeout).await?,
                 owner: Owner::Source,
                 replace: moves.replace,
-                governor: &governor,
+                governor: &sending.governor,
                 sizes: Sizes::default(),
                 tell: &tell,
             },
@@ -313,8 +283,4 @@ async fn timeout(source: &dyn NodeLink, most: u32) -> Result<Timeout, RunError> 
     // Where that is kept from the user, it is what it is everywhere.
     let least = (told.unwrap_or(USUAL) / 3).max(1);
     Ok(Timeout { most, least })
-}
-
-fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,14 +1,12 @@
 //! Steps that repair slots.
 
-use super::{Moved, Progress, RunError, Runner, steps::changed, together::not_serving, unless_stopped};
+use super::{Moved, RunError, Runner, sending::Sending, steps::changed, together::not_serving, unless_stopped};
 use crate::{
     exchange::{accepted, none_refused},
     moving::{
         MoveError,
         both::Trust,
         keys::{Owner, Sent, Timeout, Transfer},
-        pace::Governor,
-        probe::Probe,
         short::Sizes,
         slots::Told,
     },
@@ -16,7 +14,6 @@ use crate::{
     repair::hides,
 };
 use futures_util::future::try_join;
-use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use topology::{NodeView, Reply, Slot, SlotSet, findings::count, plan::NodeRef};
 
@@ -113,28 +110,8 @@ impl Runner<'_> {
         let slots = slots.difference(&claimed).difference(&foreign);
         let Some(moves) = &self.moves else { return Err(changed(from, "this run may not move keys")) };
         let entry = here.entry(to.id).ok_or_else(|| changed(from, format!("it does not know {}", to.address)))?;
-        let ends = || vec![from.address.clone(), to.address.clone()];
-        let probe = match moves.pace.budget {
-            Some(_) => Some(Probe::start(Arc::clone(&moves.dialer), ends()).await?),
-            None => None,
-        };
-        let round_trip = probe.as_ref().map(Probe::round_trip).unwrap_or_default();
-        let governor = Mutex::new(Governor::new(moves.pace, round_trip));
-        let moved = Mutex::new(Moved::default());
-        let tell = |sent: Sent| match sent {
-            Sent::Large(key, bytes) => (self.progress)(Progress::LargeKey { key, bytes }),
-            Sent::Closed(_) => {}
-            Sent::Keys(keys, bytes) => {
-                let mut now = moved.lock().unwrap_or_else(PoisonError::into_inner);
-                now.keys += keys;
-                now.bytes += bytes;
-                if let Some(latency) = probe.as_ref().and_then(Probe::latency) {
-                    now.latency = Some(latency);
-                    governor.lock().unwrap_or_else(PoisonError::into_inner).others_wait(latency);
-                }
-                (self.progress)(Progress::Moving { from: from.clone(), to: to.clone(), moved: *now });
-            }
-        };
+        let sending = Sending::start(self, moves, from, to, Moved::default()).await?;
+        let tell = |sent: Sent| sending.tell(sent);
         let transfer = Transfer {
             source,
             carriers: vec![source],
@@ -145,7 +122,7 @@ impl Runner<'_> {
             timeout: Timeout { most: moves.pace.timeout, least: moves.pace.timeout },
             owner: Owner::Destination(if served { Trust::Same } else { Trust::LastUsed }),
             replace: moves.replace,
-            governor: &governor,
+            governor: &sending.governor,
             sizes: Sizes::default(),
             tell: &tell,
         };
