@@ -14,10 +14,8 @@ const LEAST: f64 = 8_000.0;
 /// Parcels of one key at the beginning: they tell what a parcel takes whatever is in it, such as the way between the two nodes.
 /// The first opens a connection as well.
 const SINGLE: u32 = 3;
-/// Slots that are open at the same time between near nodes, at least and at most.
+/// Slots that are open at the same time, at least and at most: as many as that between far nodes.
 pub(super) const SLOTS: std::ops::RangeInclusive<usize> = 24..=128;
-/// Slots that are open at the same time between far nodes.
-const FAR_SLOTS: usize = 64;
 /// The part of the budget that others may wait without anything being slowed down.
 const TOLERATED: f64 = 0.8;
 /// The part of the budget that a parcel may take: others wait for it, for what the node does between two, and for their own
@@ -51,7 +49,7 @@ impl Governor {
     pub(crate) fn new(pace: Pace, round_trip: Duration) -> Self {
         let is_far = pace.budget.is_none_or(|budget| round_trip > budget / 10);
         let window = if pace.budget.is_none() { 4 } else { 2 };
-        let slots = if is_far { FAR_SLOTS } else { *SLOTS.start() };
+        let slots = if is_far { *SLOTS.end() } else { *SLOTS.start() };
         Self { pace, singles: 0, cost: Cost::default(), share: 0.4, told: 0.0, slots, is_far, window }
     }
 
@@ -345,7 +343,7 @@ mod tests {
         assert_eq!(governor.slots(), 24, "others wait for them");
         let mut far = Governor::new(Pace::default(), Duration::from_millis(1));
         far.told(Duration::from_millis(9));
-        assert_eq!(far.slots(), 64);
+        assert_eq!(far.slots(), 128);
     }
 
     #[test]

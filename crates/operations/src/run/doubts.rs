@@ -11,7 +11,7 @@ use crate::{
     observe::ask,
     port::{Command, SlotState},
 };
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ use topology::{
 
 /// How often it is tried where the owner puts the decoy right too early.
 const ATTEMPTS: usize = 5;
-/// How long it is waited at most for what nodes hear of each other.
+/// How long it is waited at most until nodes have heard of each other.
 const HEARD: Duration = Duration::from_secs(1);
 
 type Views = BTreeMap<NodeId, NodeView>;
@@ -57,37 +57,55 @@ impl Runner<'_> {
             return;
         }
         let (begin, mut views) = (Instant::now(), self.views(|_| true).await);
-        while unheard(steps, &views) && begin.elapsed() < HEARD {
-            sleep(LOOK).await;
+        let mut decoys = decoys(steps, &moved(plan), &views);
+        while begin.elapsed() < HEARD {
+            let news = |decoy: &Decoy| believers(decoy, &views).into_iter().map(|node| (decoy.from.id, node)).collect();
+            let news: BTreeSet<(NodeId, NodeId)> = decoys.iter().flat_map::<Vec<_>, _>(news).collect();
+            if news.is_empty() {
+                break;
+            }
+            join_all(news.into_iter().map(|(source, node)| self.let_hear([source].into(), node))).await;
             views = self.views(|_| true).await;
         }
-        join_all(decoys(steps, &moved(plan), &views).into_iter().map(|decoy| self.clear_doubt(decoy))).await;
+        decoys.retain(|decoy| believers(decoy, &views).is_empty());
+        let of = |id| decoys.iter().filter(move |decoy| decoy.to.id == id).collect();
+        join_all(destinations.into_iter().map(|id| self.clear_doubts_of(of(id)))).await;
     }
 
-    async fn clear_doubt(&self, decoy: Decoy) -> Result<(), RunError> {
-        let destination = self.link(&decoy.to)?;
-        let tell = |owner| vec![Command::SetSlot(decoy.slot, SlotState::Node(owner))];
+    /// With decoys that all have the same destination.
+    async fn clear_doubts_of(&self, mut decoys: Vec<&Decoy>) -> Result<(), RunError> {
         for _ in 0..ATTEMPTS {
-            accepted(destination, tell(decoy.from.id)).await?;
-            let heard = self.introduce_to(&decoy.from, &decoy.to).await;
+            let Some(first) = decoys.first() else { break };
+            let destination = self.link(&first.to)?;
+            let told = decoys.iter().map(|decoy| (decoy.slot, decoy.from.id));
+            accepted(destination, told.map(|(slot, owner)| Command::SetSlot(slot, SlotState::Node(owner))).collect())
+                .await?;
+            let heard = self.let_hear(decoys.iter().map(|decoy| decoy.from.id).collect(), first.to.id).await;
             let view = ask(destination).await;
-            accepted(destination, tell(decoy.owner)).await?;
-            // Otherwise the owner may have put it right before the source was heard.
-            let stayed = view?.entry(decoy.from.id).is_some_and(|entry| entry.slots.contains(decoy.slot));
-            if !heard? || stayed {
+            let truth = decoys.iter().map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.owner)));
+            accepted(destination, truth.collect()).await?;
+            let view = view?;
+            // The owner may have put it right before the source was heard.
+            let stayed =
+                |decoy: &Decoy| view.entry(decoy.from.id).is_some_and(|entry| entry.slots.contains(decoy.slot));
+            decoys.retain(|decoy| !stayed(decoy));
+            if !heard? {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Lets a node introduce itself to another one; gives whether that one has heard it.
-    async fn introduce_to(&self, node: &NodeRef, to: &NodeRef) -> Result<bool, RunError> {
-        let (begin, link) = (Instant::now(), self.link(to)?);
-        let before = ask(link).await?;
-        accepted(self.link(node)?, vec![self.meeting(to, &before)?]).await?;
+    /// Lets a node hear others, who introduce themselves to it; gives whether it has heard all of them.
+    async fn let_hear(&self, nodes: BTreeSet<NodeId>, to: NodeId) -> Result<bool, RunError> {
+        let Some(link) = self.links.get(&to).map(AsRef::as_ref) else { return Ok(false) };
+        let (begin, before) = (Instant::now(), ask(link).await?);
+        let meeting = self.meeting(&NodeRef { id: to, address: link.address().clone() }, &before)?;
+        let expected = before.cluster.meets_received + nodes.len() as u64;
+        let links = self.links.iter().filter(|(id, _)| nodes.contains(id));
+        try_join_all(links.map(|(_, link)| accepted(link.as_ref(), vec![meeting.clone()]))).await?;
         while begin.elapsed() < HEARD {
-            if ask(link).await?.cluster.meets_received > before.cluster.meets_received {
+            if ask(link).await?.cluster.meets_received >= expected {
                 return Ok(true);
             }
             sleep(LOOK).await;
@@ -118,17 +136,25 @@ fn ends<'a>(step: &Step, views: &'a Views) -> Option<(&'a NodeView, &'a NodeView
     needed.then_some((here, there))
 }
 
-/// Whether all nodes know the config epoch of this one. Whoever does not would believe a destination that repeats what it was told.
-fn is_known(source: &NodeView, views: &Views) -> bool {
-    let knows = |view: &NodeView| {
-        view.entry(source.myself.id).is_some_and(|entry| entry.config_epoch >= source.myself.config_epoch)
-    };
-    views.values().all(|view| view.myself.id == source.myself.id || knows(view))
+/// The nodes that would believe in the decoy: the destination corrects whoever claims a slot that it takes for the source's, with all
+/// that the source owns, and only those who know the config epoch of the source pass over that.
+fn believers(decoy: &Decoy, views: &Views) -> Vec<NodeId> {
+    let (source, destination) = (decoy.from.id, decoy.to.id);
+    let Some((here, there)) = views.get(&source).zip(views.get(&destination)) else { return Vec::new() };
+    let epoch = here.myself.config_epoch;
+    let knows = |view: &NodeView| view.entry(source).is_some_and(|entry| entry.config_epoch >= epoch);
+    let mut taken = there.entry(source).map(|entry| entry.slots.clone()).unwrap_or_default();
+    taken.insert(decoy.slot);
+    let is_corrected =
+        |id, view: &NodeView| ![source, destination].contains(&id) && !claimed(view).intersection(&taken).is_empty();
+    let wrong = views.iter().filter(|(id, view)| is_corrected(**id, view) && !knows(view));
+    wrong.map(|(id, _)| *id).collect()
 }
 
-/// Whether a move that needs a decoy may have none yet.
-fn unheard(steps: &[&Step], views: &Views) -> bool {
-    steps.iter().filter_map(|step| ends(step, views)).any(|(here, _)| !is_known(here, views))
+/// The slots that a node's messages name: a replica's those of its primary.
+fn claimed(view: &NodeView) -> SlotSet {
+    let primary = view.myself.primary.and_then(|id| view.entry(id)).unwrap_or(&view.myself);
+    primary.slots.clone()
 }
 
 /// A decoy for each of these moves that needs one, as far as there is one.
@@ -137,22 +163,23 @@ fn decoys(steps: &[&Step], moved: &SlotSet, views: &Views) -> Vec<Decoy> {
     let mut found = Vec::new();
     for step in steps {
         let Action::MoveSlots { from, to, .. } = &step.action else { continue };
-        let Some((here, there)) = ends(step, views).filter(|(here, _)| is_known(here, views)) else { continue };
+        let Some((here, there)) = ends(step, views) else { continue };
         // What the destination imports or claims itself is not to be told of anew.
         let importing: SlotSet = there.myself.importing.keys().copied().collect();
         let its_own = importing.union(&there.myself.slots);
-        let mut others: Vec<(&NodeView, SlotSet)> = views
-            .values()
-            .filter(|view| ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary())
-            .map(|view| (view, view.myself.slots.difference(&taken).difference(&its_own)))
-            .filter(|(_, slots)| !slots.is_empty())
-            .collect();
-        // The word of one with a higher epoch is believed at once, and the decoy is gone.
-        others.sort_by_key(|(view, _)| view.myself.config_epoch >= here.myself.config_epoch);
-        let chosen = others.first().and_then(|(view, slots)| Some((view.myself.id, slots.iter().last()?)));
-        if let Some((owner, slot)) = chosen {
-            taken.insert(slot);
-            found.push(Decoy { from: from.clone(), to: to.clone(), slot, owner });
+        let others =
+            views.values().filter(|view| ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary());
+        let candidates = others.filter_map(|view| {
+            let slot = view.myself.slots.difference(&taken).difference(&its_own).iter().last()?;
+            let decoy = Decoy { from: from.clone(), to: to.clone(), slot, owner: view.myself.id };
+            // The word of an owner with a higher epoch is believed at once, and the decoy is gone.
+            let outdone = view.myself.config_epoch >= here.myself.config_epoch;
+            Some((outdone, believers(&decoy, views).len(), decoy))
+        });
+        let best = candidates.min_by_key(|(outdone, believers, _)| (*outdone, *believers));
+        if let Some((.., decoy)) = best {
+            taken.insert(decoy.slot);
+            found.push(decoy);
         }
     }
     found
@@ -217,11 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_decoy_before_all_nodes_know_the_epoch_of_the_source() {
-        let views = || (0..4).map(|at| view(at, "7.0.15", (at == 2).then_some(0)));
-        let step = moving("0-9", 0, 3);
-        assert!(unheard(&[&step], &views().collect()));
-        assert_eq!(chosen(&[step], views()), []);
+    fn who_knows_an_older_epoch_of_the_source_is_told_first_where_it_would_believe_in_the_decoy() {
+        let ignorant = |node| (0..4).map(move |at| view(at, "7.0.15", (at == node).then_some(0))).collect::<Views>();
+        let decoy = |owner: usize, slot| Decoy { from: node(0), to: node(3), slot, owner: node(owner).id };
+        let [one, two] = [(1, 199), (2, 299)].map(|(owner, slot): (usize, u16)| decoy(owner, slot.try_into().unwrap()));
+        assert_eq!(believers(&two, &ignorant(2)), [node(2).id]);
+        assert_eq!(believers(&one, &ignorant(2)), [], "it is not told of that one");
+        let mut views = ignorant(2);
+        views.get_mut(&node(2).id).unwrap().myself.slots = "99 200-299".parse().unwrap();
+        assert_eq!(believers(&one, &views), [node(2).id], "it claims a slot of the source");
     }
 
     #[test]
