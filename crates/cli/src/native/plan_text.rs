@@ -141,7 +141,10 @@ fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
         Action::SetEpoch { .. } => ("number", vec![format!("{}: a config epoch each", count("node"))]),
         Action::Meet { nodes } => ("meet", vec![format!("all {} nodes, each with each", nodes.len())]),
         Action::AwaitAgreement { .. } => ("wait", vec!["until all nodes agree".to_owned()]),
-        Action::AwaitService { nodes } => ("wait", vec![format!("until {} serve", names.all_or(nodes))]),
+        Action::AwaitService { nodes } => {
+            let serve = if nodes.len() == 1 { "serves" } else { "serve" };
+            ("wait", vec![format!("until {} {serve}", names.all_or(nodes))])
+        }
         Action::AwaitReplicas { .. } => ("wait", vec!["until all replicas have their data".to_owned()]),
         Action::YieldSlots { .. }
         | Action::SettleSlots { .. }

@@ -30,7 +30,7 @@ pub(crate) struct ReshardArgs {
     #[arg(long, value_name = "ID")]
     to: Option<String>,
     /// How many slots
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16384))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=16384))]
     slots: Option<u16>,
     #[command(flatten)]
     change: ChangeArgs,
@@ -76,7 +76,10 @@ fn given(word: Option<&String>, option: &str, question: &str, printer: &mut Prin
 
 /// What was not typed as an option is asked for where somebody can answer.
 fn ask(option: &str, question: &str, printer: &mut Printer) -> Result<String, Failure> {
-    let missing = || Failure::new(format!("{option} is missing")).status(ExitStatus::WrongWords);
+    let missing = || {
+        let advice = format!("add {option}; what it takes: tribune reshard --help");
+        Failure::new(format!("{option} is missing")).advice(advice).status(ExitStatus::WrongWords)
+    };
     if !io::stdin().is_terminal() {
         return Err(missing());
     }

@@ -11,7 +11,7 @@ use crate::{
     observe::ask,
     port::{Command, SlotState},
 };
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -26,6 +26,9 @@ use topology::{
 const ATTEMPTS: usize = 5;
 /// How long it is waited at most until nodes have heard of each other.
 const HEARD: Duration = Duration::from_secs(1);
+
+/// How long a node takes to introduce itself, at most: it passes over that while its last introduction has not ended.
+const MEETING: Duration = Duration::from_millis(200);
 
 type Views = BTreeMap<NodeId, NodeView>;
 
@@ -64,7 +67,7 @@ impl Runner<'_> {
             if news.is_empty() {
                 break;
             }
-            join_all(news.into_iter().map(|(source, node)| self.let_hear([source].into(), node))).await;
+            join_all(news.into_iter().map(|(source, node)| self.let_hear(source, node))).await;
             views = self.views(|_| true).await;
         }
         decoys.retain(|decoy| believers(decoy, &views).is_empty());
@@ -72,40 +75,44 @@ impl Runner<'_> {
         join_all(destinations.into_iter().map(|id| self.clear_doubts_of(of(id)))).await;
     }
 
-    /// With decoys that all have the same destination.
-    async fn clear_doubts_of(&self, mut decoys: Vec<&Decoy>) -> Result<(), RunError> {
+    /// With decoys that all have the same destination, one after the other: the owner of one may be the source of the next, and would
+    /// name it.
+    async fn clear_doubts_of(&self, decoys: Vec<&Decoy>) -> Result<(), RunError> {
+        for decoy in decoys {
+            self.clear_doubt(decoy).await?;
+        }
+        Ok(())
+    }
+
+    async fn clear_doubt(&self, decoy: &Decoy) -> Result<(), RunError> {
+        let destination = self.link(&decoy.to)?;
+        let tell = |owner| vec![Command::SetSlot(decoy.slot, SlotState::Node(owner))];
         for _ in 0..ATTEMPTS {
-            let Some(first) = decoys.first() else { break };
-            let destination = self.link(&first.to)?;
-            let told = decoys.iter().map(|decoy| (decoy.slot, decoy.from.id));
-            accepted(destination, told.map(|(slot, owner)| Command::SetSlot(slot, SlotState::Node(owner))).collect())
-                .await?;
-            let heard = self.let_hear(decoys.iter().map(|decoy| decoy.from.id).collect(), first.to.id).await;
+            accepted(destination, tell(decoy.from.id)).await?;
+            let heard = self.let_hear(decoy.from.id, decoy.to.id).await;
             let view = ask(destination).await;
-            let truth = decoys.iter().map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.owner)));
-            accepted(destination, truth.collect()).await?;
-            let view = view?;
-            // The owner may have put it right before the source was heard.
-            let stayed =
-                |decoy: &Decoy| view.entry(decoy.from.id).is_some_and(|entry| entry.slots.contains(decoy.slot));
-            decoys.retain(|decoy| !stayed(decoy));
-            if !heard? {
+            accepted(destination, tell(decoy.owner)).await?;
+            // Otherwise the owner may have put it right before the source was heard.
+            let stayed = view?.entry(decoy.from.id).is_some_and(|entry| entry.slots.contains(decoy.slot));
+            if !heard? || stayed {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Lets a node hear others, who introduce themselves to it; gives whether it has heard all of them.
-    async fn let_hear(&self, nodes: BTreeSet<NodeId>, to: NodeId) -> Result<bool, RunError> {
-        let Some(link) = self.links.get(&to).map(AsRef::as_ref) else { return Ok(false) };
-        let (begin, before) = (Instant::now(), ask(link).await?);
-        let meeting = self.meeting(&NodeRef { id: to, address: link.address().clone() }, &before)?;
-        let expected = before.cluster.meets_received + nodes.len() as u64;
-        let links = self.links.iter().filter(|(id, _)| nodes.contains(id));
-        try_join_all(links.map(|(_, link)| accepted(link.as_ref(), vec![meeting.clone()]))).await?;
+    /// Lets a node hear another one, which introduces itself to it; gives whether it has.
+    async fn let_hear(&self, talker: NodeId, listener: NodeId) -> Result<bool, RunError> {
+        let Some((talker, listener)) = self.links.get(&talker).zip(self.links.get(&listener)) else { return Ok(false) };
+        let (begin, before) = (Instant::now(), ask(listener.as_ref()).await?);
+        let meeting = self.meeting(&NodeRef { id: before.myself.id, address: listener.address().clone() }, &before)?;
+        let mut told = None;
         while begin.elapsed() < HEARD {
-            if ask(link).await?.cluster.meets_received >= expected {
+            if told.is_none_or(|told: Instant| told.elapsed() > MEETING) {
+                told = Some(Instant::now());
+                accepted(talker.as_ref(), vec![meeting.clone()]).await?;
+            }
+            if ask(listener.as_ref()).await?.cluster.meets_received > before.cluster.meets_received {
                 return Ok(true);
             }
             sleep(LOOK).await;
