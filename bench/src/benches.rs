@@ -87,7 +87,7 @@ pub(crate) const BENCHES: [Bench; 15] = [
     Bench {
         name: "reshard",
         about: "4096 slots with 250 000 of a million keys from one of three primaries to another",
-        rounds: 2,
+        rounds: 3,
         engines: EACH_WAY,
         run: reshard::reshard,
     },
@@ -101,14 +101,14 @@ pub(crate) const BENCHES: [Bench; 15] = [
     Bench {
         name: "rebalance",
         about: "4096 slots to a fourth primary from three with a million keys",
-        rounds: 2,
+        rounds: 3,
         engines: OLDEST,
         run: rebalance::rebalance,
     },
     Bench {
         name: "scale",
         about: "1 primary with 5 replicas and a million keys to 3 with 3",
-        rounds: 1,
+        rounds: 3,
         engines: OLDEST,
         run: rebalance::scale,
     },

@@ -84,11 +84,13 @@ impl Loaded {
 
     /// Returns when all nodes agree and nothing is open.
     pub(crate) fn settle(&self) {
-        let settled = || {
-            let views: Vec<String> = self.servers.iter().map(|server| server.call(&["CLUSTER", "NODES"])).collect();
-            crate::complete::agree_on_slots(&views)
-        };
-        wait_until("the nodes agree", PATIENCE, settled);
+        wait_until("the nodes agree", PATIENCE, || self.is_settled());
+    }
+
+    /// Whether all nodes agree and nothing is open.
+    pub(crate) fn is_settled(&self) -> bool {
+        let views: Vec<String> = self.servers.iter().map(|server| server.call(&["CLUSTER", "NODES"])).collect();
+        crate::complete::agree_on_slots(&views)
     }
 }
 

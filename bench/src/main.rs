@@ -9,6 +9,7 @@ mod complete;
 mod figures;
 mod loaded;
 mod measured;
+mod mend;
 mod page;
 mod problem;
 mod report;

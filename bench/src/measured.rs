@@ -2,6 +2,7 @@
 
 use crate::{
     loaded::{Loaded, pass},
+    mend::after_reference,
     note,
     problem::Problem,
     setting::{Setting, Tool},
@@ -49,6 +50,9 @@ pub(crate) fn measured(
     let run = run?;
     let measured = Measured { took: run.took.as_secs_f64(), before, meanwhile, memory: run.memory };
     note(&format!("  {tool:?} {}: {}", words.join(" "), measured.in_words()));
+    if tool == Tool::Reference {
+        after_reference(setting, &loaded.entry(), || loaded.is_settled())?;
+    }
     Ok(measured)
 }
 

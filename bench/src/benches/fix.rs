@@ -4,6 +4,7 @@ use super::figures;
 use crate::{
     complete::{agree, serves},
     figures::{Requirement, turns},
+    mend::after_reference,
     note,
     problem::Problem,
     row::{Reading, Row},
@@ -13,7 +14,7 @@ use crate::{
     unit::Unit,
 };
 use std::time::Duration;
-use testservers::{Server, Servers, StockClient, comes_true, wait_until};
+use testservers::{Server, Servers, StockClient, wait_until};
 
 const PRIMARIES: usize = 10;
 /// Open slots of each primary, on their way to the next one: 1000 together.
@@ -23,8 +24,6 @@ const KEYS: usize = 20_000;
 const REQUIRED: f64 = 6.0;
 const LIMIT: Duration = Duration::from_mins(2);
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What nodes know spreads in less.
-const GOSSIP: Duration = Duration::from_secs(10);
 
 /// Who repairs, and in which words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +57,8 @@ pub(crate) fn half_open(setting: &Setting, rounds: usize) -> Result<Vec<Row>, Pr
             let took = run(setting, tool, &words, LIMIT)?.done()?.took.as_secs_f64();
             note(&format!("  round {} of {rounds}: {contender:?} {took:.3} s", round + 1));
             times.push(took);
-            if contender == Contender::Reference && !comes_true(GOSSIP, || is_whole(&servers)) {
-                note("  it has left slots that nobody owns: mended before the next one");
-                run(setting, Tool::Tribune, &["fix", "--yes", &entry], LIMIT)?.done()?;
+            if contender == Contender::Reference {
+                after_reference(setting, &entry, || is_whole(&servers))?;
             }
             wait_until("every slot is closed and served", PATIENCE, || is_whole(&servers));
         }
