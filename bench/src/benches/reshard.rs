@@ -3,7 +3,7 @@
 use super::figures;
 use crate::{
     figures::{Requirement, turns},
-    loaded::{Loaded, Shape},
+    loaded::{Loaded, Shape, pass},
     measured::{Rounds, measured},
     note,
     problem::Problem,
@@ -18,9 +18,11 @@ use testservers::{Latencies, wait_until};
 const SLOTS: usize = 4096;
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 const THREE: Shape = Shape { owners: 3, empty: 0, replicas: 0 };
-/// The servers' own way takes three to five of the steps of 100 ms in which they do it (valkey 9.1): so many rounds for each of
-/// the others tell whether one step more is luck.
+/// The servers' own way takes four or five of the steps in which they do it (valkey 9.1: `clusterCron`), and ends with one. Whoever
+/// begins right behind one may need one more than who begins a little earlier: so many rounds for each of the others, each of which
+/// begins a little later in a step, make that equal.
 const SHORT_ROUNDS: usize = 3;
+const STEP: Duration = Duration::from_millis(100);
 /// What others may wait meanwhile, in seconds: 99 of 100, and all.
 const P99: f64 = 0.003;
 const WORST: f64 = 0.010;
@@ -61,6 +63,7 @@ pub(crate) fn reshard(setting: &Setting, rounds: usize) -> Result<Vec<Row>, Prob
         let mut job = Job::new(Loaded::start(setting, THREE), SLOTS);
         for round in 0..rounds * SHORT_ROUNDS {
             for contender in turns(&[Automatic, Servers], round) {
+                pass(STEP * share(round) / share(rounds * SHORT_ROUNDS));
                 if contender == Servers {
                     servers.push(job.by_servers(way));
                 } else {
@@ -232,6 +235,11 @@ impl Job {
         self.source = destination;
         took
     }
+}
+
+/// A number of rounds as a part of something.
+fn share(rounds: usize) -> u32 {
+    u32::try_from(rounds).unwrap_or(u32::MAX)
 }
 
 /// The state of the migration that a server tells of first: the newest.
