@@ -30,7 +30,7 @@ pub(crate) struct Measured {
     pub(crate) memory: f64,
 }
 
-/// Runs a tool, and PINGs a node before and meanwhile. It has to succeed.
+/// Runs a tool, and PINGs a node before and meanwhile. It has to succeed; what the reference leaves is mended.
 pub(crate) fn measured(
     setting: &Setting,
     tool: Tool,

@@ -29,6 +29,21 @@ fn too_few_nodes_are_refused_with_the_number_that_is_needed() {
 }
 
 #[test]
+fn a_number_of_slots_that_there_is_not_is_refused_with_those_that_there_are() {
+    for number in ["-5", "0", "16385"] {
+        tribune(&format!("reshard 127.0.0.1:7000 --slots {number}"))
+            .refused(2, &[&format!("'{number}'"), "'--slots <N>'", "1..=16384"]);
+    }
+}
+
+#[test]
+fn what_a_reshard_misses_is_named_with_what_to_type() {
+    let Some(engine) = any_engine() else { return };
+    let servers = cluster(&engine, 3, 0);
+    tribune(&format!("reshard {}", servers[0].address())).refused(2, &["--slots is missing", "add --slots"]);
+}
+
+#[test]
 fn a_node_of_another_cluster_is_refused() {
     let Some(engine) = any_engine() else { return };
     let others = cluster(&engine, 3, 0);

@@ -26,7 +26,6 @@ use topology::{
 const ATTEMPTS: usize = 5;
 /// How long it is waited at most until nodes have heard of each other.
 const HEARD: Duration = Duration::from_secs(1);
-
 /// How long a node takes to introduce itself, at most: it passes over that while its last introduction has not ended.
 const MEETING: Duration = Duration::from_millis(200);
 
@@ -76,12 +75,11 @@ impl Runner<'_> {
     }
 
     /// With decoys that all have the same destination, one after the other: the owner of one may be the source of the next, and would
-    /// name it.
-    async fn clear_doubts_of(&self, decoys: Vec<&Decoy>) -> Result<(), RunError> {
+    /// name it. One that fails is no reason to leave out the next.
+    async fn clear_doubts_of(&self, decoys: Vec<&Decoy>) {
         for decoy in decoys {
-            self.clear_doubt(decoy).await?;
+            drop(self.clear_doubt(decoy).await);
         }
-        Ok(())
     }
 
     async fn clear_doubt(&self, decoy: &Decoy) -> Result<(), RunError> {
@@ -148,14 +146,17 @@ fn ends<'a>(step: &Step, views: &'a Views) -> Option<(&'a NodeView, &'a NodeView
 fn believers(decoy: &Decoy, views: &Views) -> Vec<NodeId> {
     let (source, destination) = (decoy.from.id, decoy.to.id);
     let Some((here, there)) = views.get(&source).zip(views.get(&destination)) else { return Vec::new() };
-    let epoch = here.myself.config_epoch;
-    let knows = |view: &NodeView| view.entry(source).is_some_and(|entry| entry.config_epoch >= epoch);
     let mut taken = there.entry(source).map(|entry| entry.slots.clone()).unwrap_or_default();
     taken.insert(decoy.slot);
     let is_corrected =
         |id, view: &NodeView| ![source, destination].contains(&id) && !claimed(view).intersection(&taken).is_empty();
-    let wrong = views.iter().filter(|(id, view)| is_corrected(**id, view) && !knows(view));
+    let wrong = views.iter().filter(|(id, view)| !knows(view, here) && is_corrected(**id, view));
     wrong.map(|(id, _)| *id).collect()
+}
+
+/// Whether a node knows the config epoch of another one.
+fn knows(view: &NodeView, other: &NodeView) -> bool {
+    view.entry(other.myself.id).is_some_and(|entry| entry.config_epoch >= other.myself.config_epoch)
 }
 
 /// The slots that a node's messages name: a replica's those of its primary.
@@ -176,17 +177,15 @@ fn decoys(steps: &[&Step], moved: &SlotSet, views: &Views) -> Vec<Decoy> {
         let its_own = importing.union(&there.myself.slots);
         let others =
             views.values().filter(|view| ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary());
-        let candidates = others.filter_map(|view| {
-            let slot = view.myself.slots.difference(&taken).difference(&its_own).iter().last()?;
-            let decoy = Decoy { from: from.clone(), to: to.clone(), slot, owner: view.myself.id };
-            // The word of an owner with a higher epoch is believed at once, and the decoy is gone.
-            let outdone = view.myself.config_epoch >= here.myself.config_epoch;
-            Some((outdone, believers(&decoy, views).len(), decoy))
-        });
-        let best = candidates.min_by_key(|(outdone, believers, _)| (*outdone, *believers));
-        if let Some((.., decoy)) = best {
-            taken.insert(decoy.slot);
-            found.push(decoy);
+        let free = |view: &NodeView| view.myself.slots.difference(&taken).difference(&its_own).iter().last();
+        let candidates = others.filter_map(|view| Some((view, free(view)?)));
+        // The word of an owner with a higher epoch is believed at once, and the decoy is gone. One that knows the source need not be
+        // told of it first.
+        let outdone = |view: &NodeView| view.myself.config_epoch >= here.myself.config_epoch;
+        let best = candidates.min_by_key(|(view, _)| (outdone(view), !knows(view, here)));
+        if let Some((view, slot)) = best {
+            found.push(Decoy { from: from.clone(), to: to.clone(), slot, owner: view.myself.id });
+            taken.insert(slot);
         }
     }
     found
