@@ -108,15 +108,18 @@ impl Lab {
         (0..self.servers.len()).filter(|node| owns(&self.servers[*node])).collect()
     }
 
+    /// Whether every node serves all slots.
+    pub(super) fn serves(&self) -> bool {
+        self.servers.iter().all(|server| {
+            let info = server.call_ok(&["CLUSTER", "INFO"]);
+            info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
+        })
+    }
+
     /// Asserts without the program that all nodes serve and no slot is open.
     #[track_caller]
     pub(super) fn assert_closed(&self, what: &str) {
-        eventually(&format!("{what}: every node serves all slots"), || {
-            self.servers.iter().all(|server| {
-                let info = server.call_ok(&["CLUSTER", "INFO"]);
-                info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
-            })
-        });
+        eventually(&format!("{what}: every node serves all slots"), || self.serves());
         for server in &self.servers {
             let nodes = server.call_ok(&["CLUSTER", "NODES"]);
             assert!(!nodes.contains('['), "{what}: {nodes}");

@@ -1,7 +1,7 @@
 //! The reference and the program repair the same on twin clusters.
 
 use super::lab::Lab;
-use crate::support::{PROGRAM, Run, command, run_with_input, tribune};
+use crate::support::{PROGRAM, Run, command, eventually, run_with_input, tribune};
 use std::path::Path;
 use testservers::{Engine, each_engine};
 
@@ -119,6 +119,7 @@ fn what_the_reference_can_repair_is_repaired_the_same_on_every_engine() {
             }
             let reference = fix(&engine.cli, &theirs);
             assert_eq!(reference.code, run.code, "{}: {reference:#?}", case.name);
+            give_back_what_is_lost(engine, &theirs, slot, &ours.owners(slot));
             theirs.assert_closed(case.name);
             if case.same != Same::Outcome {
                 let who = case.same == Same::All;
@@ -131,6 +132,24 @@ fn what_the_reference_can_repair_is_repaired_the_same_on_every_engine() {
         ours.assert_mended("after all cases");
         let healthy = tribune(&format!("doctor {}", ours.entry())).succeeded();
         assert!(healthy.out.contains("healthy"), "{healthy:#?}");
+    });
+}
+
+/// Waits until a slot is served where servers may lose it beside the reference: Redis 7.0 takes a slot from the node that
+/// has just got it if a message of the node that had it before arrives late (`owner_not_claiming_slot`, mended in 8.0).
+/// It goes to the node that has it in the other cluster.
+#[expect(clippy::print_stderr, reason = "belongs to the test's own output")]
+fn give_back_what_is_lost(engine: &Engine, theirs: &Lab, slot: u16, ours: &[usize]) {
+    if engine.name != "redis-7.0" {
+        return;
+    }
+    eventually("the slot that the reference has repaired has an owner", || {
+        if theirs.owners(slot).is_empty() {
+            eprintln!("slot {slot} got lost beside the reference");
+            let owner = theirs.id(ours[0]);
+            theirs.servers[ours[0]].call(&["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &owner]);
+        }
+        theirs.serves() && !theirs.owners(slot).is_empty()
     });
 }
 
