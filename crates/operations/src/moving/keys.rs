@@ -21,9 +21,9 @@ use std::{
 };
 use topology::{NodeAddr, Reply, ServerInfo, Slot, SlotSet};
 
-/// Keys that are looked at before the first of them is sent: they and what is told of them stay below some hundred kilobytes as
-/// a rule.
-const PAGE: u64 = 2000;
+/// Keys that are looked at before the first of them is sent: they and what is told of them stay below a megabyte as a rule. The
+/// nodes stand still for a moment between one such part and the next.
+const PAGE: u64 = 6000;
 /// Keys that are listed in one write, so that others are served in between.
 const LISTED: u64 = 1000;
 /// Keys that are weighed in one write: no more than a node manages between two parcels, while it waits for the next.
