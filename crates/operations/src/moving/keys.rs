@@ -27,7 +27,7 @@ const PAGE: u64 = 6000;
 /// Keys that are listed in one write, so that others are served in between.
 const LISTED: u64 = 1000;
 /// Keys that are weighed in one write: no more than a node manages between two parcels, while it waits for the next.
-const WEIGHED: usize = 128;
+const WEIGHED: usize = 256;
 /// Rounds in which no key could be sent before that is an error.
 const ROUNDS: u32 = 3;
 /// A key from this size on is told of before it is sent, bytes.

@@ -34,8 +34,9 @@ pub(crate) struct Governor {
     cost: Cost,
     /// The part of the budget that a parcel may take now.
     share: f64,
-    /// How long a node was told of slots at the last time, seconds.
+    /// How long a node was told of slots at the last time, seconds; and at most since the last figure of what others wait.
     told: f64,
+    longest_told: f64,
     /// Slots that are open at the same time.
     slots: usize,
     /// Whether the nodes would stand still for longer than others notice between two parcels, were only one on its way.
@@ -50,7 +51,17 @@ impl Governor {
         let is_far = pace.budget.is_none_or(|budget| round_trip > budget / 10);
         let window = if pace.budget.is_none() { 4 } else { 2 };
         let slots = if is_far { *SLOTS.end() } else { *SLOTS.start() };
-        Self { pace, singles: 0, cost: Cost::default(), share: 0.4, told: 0.0, slots, is_far, window }
+        Self {
+            pace,
+            singles: 0,
+            cost: Cost::default(),
+            share: 0.4,
+            told: 0.0,
+            longest_told: 0.0,
+            slots,
+            is_far,
+            window,
+        }
     }
 
     /// What so many keys with so many bytes count for.
@@ -85,9 +96,10 @@ impl Governor {
         self.slots
     }
 
-    /// Questions on their way at once: a far node would stand still between two, and a near one serves others.
+    /// Questions on their way at once: a far node would stand still between two. A near one serves others in between; but what is
+    /// looked at ahead has to be known before the keys before it are sent.
     pub(crate) const fn questions(&self) -> usize {
-        if self.is_far { 8 } else { 1 }
+        if self.is_far { 8 } else { 2 }
     }
 
     /// Learns how long a parcel of so many units took.
@@ -108,6 +120,7 @@ impl Governor {
     /// Learns how long a node was told of slots: others wait for that as well, and not less where parcels are small.
     pub(crate) fn told(&mut self, took: Duration) {
         self.told = took.as_secs_f64();
+        self.longest_told = self.longest_told.max(self.told);
         let Some(budget) = self.pace.budget.filter(|_| !self.is_far) else { return };
         if took < budget.mul_f64(0.7) {
             self.set_slots(self.slots + self.slots / 3);
@@ -125,7 +138,7 @@ impl Governor {
         let Some(budget) = self.pace.budget else { return };
         let (waited, tolerated) = (latency.as_secs_f64(), budget.as_secs_f64() * TOLERATED);
         // Nothing is sent while a node is told of slots: others wait for the one or for the other.
-        let is_told = waited <= self.told * 1.25;
+        let is_told = waited <= std::mem::replace(&mut self.longest_told, self.told) * 1.25;
         // Parcels that are over soon are not what others wait for.
         let is_ours = !is_told && self.cost.took > waited / 4.0;
         if waited > tolerated && self.window == 2 && !self.is_far && !is_told {
@@ -325,6 +338,17 @@ mod tests {
             governor.window()
         };
         assert_eq!([2300, 2450, 2600, 2450].map(&mut window), [2, 2, 1, 1]);
+    }
+
+    #[test]
+    fn who_waited_while_a_node_was_told_of_many_slots_did_not_wait_for_parcels_though_it_was_told_of_few_since() {
+        let mut governor = governor(Some(3));
+        governor.told(Duration::from_millis(3));
+        governor.told(Duration::from_millis(1));
+        governor.others_wait(Duration::from_micros(3_500));
+        assert_eq!(governor.window(), 2);
+        governor.others_wait(Duration::from_micros(3_500));
+        assert_eq!(governor.window(), 1, "it was told of few all the time");
     }
 
     #[test]
