@@ -131,7 +131,7 @@ impl NodeLink for Link {
             if pipeline.is_empty() {
                 return Ok(Vec::new());
             }
-            let patience = self.read_timeout + commands.iter().map(Command::takes).max().unwrap_or_default();
+            let patience = self.read_timeout + Command::take(&commands);
             let replies = self.exchange(&pipeline, patience).await.map_err(fail)?;
             if replies.len() != commands.len() {
                 let count = format!("{} replies to {} commands", replies.len(), commands.len());

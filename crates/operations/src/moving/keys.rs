@@ -74,16 +74,26 @@ pub(crate) enum Owner {
 pub(crate) struct Timeout {
     /// However many keys there are.
     pub(crate) most: u32,
-    /// For a few small keys: a part of the time after which the other nodes take the silent one for lost.
+    /// For a few small keys, and for all of them that go in one write: a part of the time after which the other nodes take the silent
+    /// one for lost.
     pub(crate) least: u32,
 }
 
 impl Timeout {
-    /// What so much may take: the receiver is silent until it has taken in all of it, at 20 MB a second or more.
-    pub(super) fn of(self, units: u64) -> u32 {
+    /// How many may go in one write, one after the other: none of them is short of time because of the others.
+    pub(super) fn together(self) -> usize {
+        const MOST: usize = 4;
+        const ENOUGH: u32 = 400;
+        usize::try_from(self.least / ENOUGH).unwrap_or(MOST).clamp(1, MOST)
+    }
+
+    /// What so much may take, which goes together with others: the receiver is silent until it has taken in all of it, at 20 MB a
+    /// second or more.
+    pub(super) fn of(self, units: u64, together: usize) -> u32 {
         const UNITS: u64 = 20_000;
         let takes = u32::try_from(units / UNITS).unwrap_or(u32::MAX);
-        self.least.saturating_add(takes).min(self.most)
+        let least = self.least / u32::try_from(together).unwrap_or(u32::MAX).max(1);
+        least.saturating_add(takes).min(self.most)
     }
 }
 
@@ -375,6 +385,8 @@ mod tests {
     struct Source {
         keys: Mutex<Vec<Key>>,
         asked_for_sizes: AtomicU32,
+        /// How many `MIGRATE` came in each write.
+        together: Mutex<Vec<usize>>,
     }
 
     impl Source {
@@ -410,6 +422,8 @@ mod tests {
         }
 
         fn send(&self, commands: Vec<Command>) -> futures_util::future::BoxFuture<'_, Result<Vec<Reply>, NodeError>> {
+            let migrations = commands.iter().filter(|command| matches!(command, Command::Migrate(_))).count();
+            self.together.lock().unwrap().extend((migrations > 0).then_some(migrations));
             Box::pin(async move { Ok(commands.iter().map(|command| self.answer(command)).collect()) })
         }
     }
@@ -447,6 +461,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn small_slots_go_a_few_in_one_write_when_the_way_is_known() {
+        let (source, governor) = (Source::default(), governor());
+        let key = |slot: u16| (Slot::new(slot).unwrap(), format!("key {slot}").into_bytes());
+        let listed = (0..20).map(key).map(|(slot, key)| Listed { slot, key, bytes: 100, replace: false });
+        source.keys.lock().unwrap().extend((0..20).map(|slot| key(slot).1));
+        let sent = transfer(&source, &governor).send(0, listed.collect()).await.unwrap();
+        assert_eq!(sent.len(), 20);
+        assert!(source.keys.lock().unwrap().is_empty());
+        let together = source.together.into_inner().unwrap();
+        assert_eq!((together[0], together.iter().max()), (1, Some(&4)), "{together:?}");
+    }
+
+    #[tokio::test]
     async fn a_node_that_does_not_tell_the_sizes_of_its_values_is_asked_for_them_once() {
         let (source, governor) = (Source::default(), governor());
         source.keys.lock().unwrap().push(b"key".to_vec());
@@ -461,9 +488,18 @@ mod tests {
     #[test]
     fn a_node_is_not_silent_for_long_over_small_keys_and_may_be_over_large_ones() {
         let timeout = Timeout { most: 60_000, least: 5_000 };
-        assert_eq!(timeout.of(10_000), 5_000);
-        assert_eq!(timeout.of(200 << 20), 15_485);
-        assert_eq!(timeout.of(u64::MAX), 60_000);
+        assert_eq!(timeout.of(10_000, 1), 5_000);
+        assert_eq!(timeout.of(200 << 20, 1), 15_485);
+        assert_eq!(timeout.of(u64::MAX, 1), 60_000);
+    }
+
+    #[test]
+    fn a_node_is_not_silent_for_longer_over_several_that_go_together() {
+        for (least, together) in [(5_000, 4), (1_667, 4), (1_000, 2), (300, 1)] {
+            let timeout = Timeout { most: 60_000, least };
+            assert_eq!(timeout.together(), together);
+            assert!(timeout.of(10_000, together) * u32::try_from(together).unwrap() <= least);
+        }
     }
 
     #[test]

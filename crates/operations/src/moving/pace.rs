@@ -80,9 +80,14 @@ impl Governor {
         units.clamp(LEAST, MOST) as u64
     }
 
+    /// Whether the way between the nodes has been measured, with parcels of one key that go one by one.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.singles >= SINGLE
+    }
+
     /// Keys in one parcel at most.
     pub(crate) const fn most_keys(&self) -> u32 {
-        if self.pace.pipeline == 0 || self.singles < SINGLE { 1 } else { self.pace.pipeline }
+        if self.pace.pipeline == 0 || !self.is_settled() { 1 } else { self.pace.pipeline }
     }
 
     /// Parcels on their way at once: while one is sent, the next is there already. Others wait for all of them.
@@ -96,10 +101,9 @@ impl Governor {
         self.slots
     }
 
-    /// Questions on their way at once: a far node would stand still between two. A near one serves others in between; but what is
-    /// looked at ahead has to be known before the keys before it are sent.
+    /// Questions on their way at once: a far node would stand still between two, and a near one serves others.
     pub(crate) const fn questions(&self) -> usize {
-        if self.is_far { 8 } else { 2 }
+        if self.is_far { 8 } else { 1 }
     }
 
     /// Learns how long a parcel of so many units took.
@@ -122,7 +126,7 @@ impl Governor {
         self.told = took.as_secs_f64();
         self.longest_told = self.longest_told.max(self.told);
         let Some(budget) = self.pace.budget.filter(|_| !self.is_far) else { return };
-        if took < budget.mul_f64(0.7) {
+        if took < budget.mul_f64(0.6) {
             self.set_slots(self.slots + self.slots / 3);
         } else if took > budget.mul_f64(0.95) {
             self.set_slots(self.slots - self.slots / 4);

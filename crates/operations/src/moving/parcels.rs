@@ -22,15 +22,13 @@ struct Parcel {
     replace: bool,
 }
 
-/// What became of one.
+/// What became of those that were sent in one write.
 struct Delivered<'a> {
     carrier: &'a dyn NodeLink,
-    slot: Slot,
-    keys: u64,
-    bytes: u64,
-    units: u64,
     start: Instant,
-    outcome: Outcome,
+    units: u64,
+    /// Of each its slot, what became of it, its keys and its bytes.
+    parcels: Vec<(Slot, Outcome, u64, u64)>,
 }
 
 impl Transfer<'_> {
@@ -39,25 +37,51 @@ impl Transfer<'_> {
     pub(super) async fn send(&self, database: u32, keys: Vec<Listed>) -> Result<Vec<(Slot, Outcome, u64)>, RunError> {
         let mut outcomes = Vec::new();
         let mut under_way = FuturesUnordered::new();
-        let mut keys = VecDeque::from(keys);
+        let (mut keys, mut kept) = (VecDeque::from(keys), None);
         let mut last_arrival = Instant::now();
         let mut free: Vec<_> = self.carriers.iter().copied().cycle().take(self.governor().window()).collect();
         loop {
             while !free.is_empty() {
-                let Some(parcel) = self.next_parcel(&mut keys) else { break };
-                under_way.extend(free.pop().map(|carrier| self.deliver(carrier, database, parcel)));
+                let parcels = self.next_parcels(&mut keys, &mut kept);
+                if parcels.is_empty() {
+                    break;
+                }
+                under_way.extend(free.pop().map(|carrier| self.deliver(carrier, database, parcels)));
             }
             let Some(delivered) = under_way.next().await else { return Ok(outcomes) };
-            let Delivered { carrier, slot, keys, bytes, units, start, outcome } = delivered?;
+            let Delivered { carrier, start, units, parcels } = delivered?;
             free.push(carrier);
             let arrival = Instant::now();
             self.governor().sent(units, arrival.saturating_duration_since(start.max(last_arrival)));
             last_arrival = arrival;
-            if matches!(outcome, Outcome::Done) {
-                (self.tell)(Sent::Keys(keys, bytes));
+            for (slot, outcome, keys, bytes) in parcels {
+                if matches!(outcome, Outcome::Done) {
+                    (self.tell)(Sent::Keys(keys, bytes));
+                }
+                outcomes.push((slot, outcome, keys));
             }
-            outcomes.push((slot, outcome, keys));
         }
+    }
+
+    /// Parcels that go in one write: a few light ones, because others wait for all of them. `kept` is one that did not fit the last
+    /// time.
+    fn next_parcels(&self, keys: &mut VecDeque<Listed>, kept: &mut Option<Parcel>) -> Vec<Parcel> {
+        let (light, most) = {
+            let governor = self.governor();
+            (governor.most_units() / 2, if governor.is_settled() { self.timeout.together() } else { 1 })
+        };
+        let (mut parcels, mut units) = (Vec::new(), 0);
+        while parcels.len() < most
+            && let Some(parcel) = kept.take().or_else(|| self.next_parcel(keys))
+        {
+            units += parcel.units;
+            if !parcels.is_empty() && units > light {
+                *kept = Some(parcel);
+                break;
+            }
+            parcels.push(parcel);
+        }
+        parcels
     }
 
     /// The next keys that may go together: of one slot, and not too heavy. A large key goes alone.
@@ -91,21 +115,28 @@ impl Transfer<'_> {
         &self,
         carrier: &'a dyn NodeLink,
         database: u32,
-        parcel: Parcel,
+        parcels: Vec<Parcel>,
     ) -> Result<Delivered<'a>, RunError> {
-        let Parcel { slot, keys, bytes, units, replace } = parcel;
-        let (start, count) = (Instant::now(), keys.len() as u64);
-        let timeout = self.timeout.of(units);
-        let (host, port) = (self.host.clone(), self.port);
-        let migration = Migration { host, port, database, timeout, replace, copy: false, keys };
-        let commands = vec![Command::Migrate(Box::new(migration))];
-        let outcome = match in_database(carrier, database, commands).await?.pop() {
-            Some(Reply::Error(line)) if line.contains("BUSYKEY") => Outcome::Busy,
-            Some(Reply::Error(line)) if passing(&line) => Outcome::Unsure(line),
-            Some(Reply::Error(line)) => return Err(self.refusal(&line).into()),
-            _ => Outcome::Done,
+        let (start, together) = (Instant::now(), parcels.len());
+        let sizes: Vec<_> =
+            parcels.iter().map(|parcel| (parcel.slot, parcel.keys.len() as u64, parcel.bytes)).collect();
+        let units = parcels.iter().map(|parcel| parcel.units).sum();
+        let migrate = |Parcel { units, replace, keys, .. }: Parcel| {
+            let (host, port, timeout) = (self.host.clone(), self.port, self.timeout.of(units, together));
+            Command::Migrate(Box::new(Migration { host, port, database, timeout, replace, copy: false, keys }))
         };
-        Ok(Delivered { carrier, slot, keys: count, bytes, units, start, outcome })
+        let replies = in_database(carrier, database, parcels.into_iter().map(migrate).collect()).await?;
+        let mut parcels = Vec::with_capacity(together);
+        for ((slot, keys, bytes), reply) in sizes.into_iter().zip(replies) {
+            let outcome = match reply {
+                Reply::Error(line) if line.contains("BUSYKEY") => Outcome::Busy,
+                Reply::Error(line) if passing(&line) => Outcome::Unsure(line),
+                Reply::Error(line) => return Err(self.refusal(&line).into()),
+                _ => Outcome::Done,
+            };
+            parcels.push((slot, outcome, keys, bytes));
+        }
+        Ok(Delivered { carrier, start, units, parcels })
     }
 }
 

@@ -349,8 +349,15 @@ pub struct NotEmpty {
 }
 
 impl Command {
-    /// How long the server may be busy with it beyond the time in which it answers others; of a batch the longest counts.
-    pub fn takes(&self) -> Duration {
+    /// How long the server may be busy with commands that are sent together, beyond the time in which it answers others: with one
+    /// `MIGRATE` after the other, and otherwise the longest counts.
+    pub fn take(commands: &[Self]) -> Duration {
+        let is_migrate = |command: &&Self| matches!(command, Self::Migrate(_));
+        let others = commands.iter().filter(|command| !is_migrate(command)).map(Self::takes).max();
+        commands.iter().filter(is_migrate).map(Self::takes).sum::<Duration>() + others.unwrap_or_default()
+    }
+
+    fn takes(&self) -> Duration {
         match self {
             Self::Migrate(migration) => Duration::from_millis(migration.timeout.into()),
             // All keys of a copy are freed before it answers; the script makes up a whole value; nobody knows what was typed.
