@@ -101,9 +101,10 @@ impl Governor {
         self.slots
     }
 
-    /// Questions on their way at once: a far node would stand still between two, and a near one serves others.
+    /// Questions on their way at once: a far node would stand still between two. A near one serves others in between; but what is
+    /// looked at ahead has to be known before the keys before it have gone.
     pub(crate) const fn questions(&self) -> usize {
-        if self.is_far { 8 } else { 1 }
+        if self.is_far { 8 } else { 2 }
     }
 
     /// Learns how long a parcel of so many units took.
@@ -126,7 +127,7 @@ impl Governor {
         self.told = took.as_secs_f64();
         self.longest_told = self.longest_told.max(self.told);
         let Some(budget) = self.pace.budget.filter(|_| !self.is_far) else { return };
-        if took < budget.mul_f64(0.6) {
+        if took < budget.mul_f64(0.7) {
             self.set_slots(self.slots + self.slots / 3);
         } else if took > budget.mul_f64(0.95) {
             self.set_slots(self.slots - self.slots / 4);

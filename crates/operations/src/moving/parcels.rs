@@ -13,6 +13,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{collections::VecDeque, time::Instant};
 use topology::{Reply, Slot};
 
+/// What parcels that go in one write may come to together, in units: beside the cost of a write of their own, that of heavier ones
+/// is small, and others wait for all of them.
+const LIGHT: u64 = 16_000;
+
 /// Keys of one slot that are sent together.
 struct Parcel {
     slot: Slot,
@@ -68,7 +72,7 @@ impl Transfer<'_> {
     fn next_parcels(&self, keys: &mut VecDeque<Listed>, kept: &mut Option<Parcel>) -> Vec<Parcel> {
         let (light, most) = {
             let governor = self.governor();
-            (governor.most_units() / 2, if governor.is_settled() { self.timeout.together() } else { 1 })
+            (LIGHT.min(governor.most_units() / 2), if governor.is_settled() { self.timeout.together() } else { 1 })
         };
         let (mut parcels, mut units) = (Vec::new(), 0);
         while parcels.len() < most
