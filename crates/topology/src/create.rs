@@ -9,6 +9,7 @@ use crate::{
     findings::{count, no_election, replicas_of_each},
     placement::{Against, Candidate, Placement, place},
     plan::{Action, Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
+    stages::Stages,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,25 +75,22 @@ pub fn plan(nodes: &[NewNode], replicas: usize, shards: Shards) -> Result<Plan, 
 pub fn plan_undo(nodes: &[NewNode]) -> Result<Plan, CreateRefusal> {
     refuse_doubles(nodes)?;
     refuse_occupied(nodes, former_id)?;
-    let mut steps = Vec::new();
-    for node in nodes {
-        if !node.view.myself.slots.is_empty() {
-            let action = Action::GiveUpSlots { node: reference(node) };
-            let reason = "it owns slots and holds no keys".to_owned();
-            steps.push(Step { stage: 1, action, reason });
-        }
-        let untouched = node.view.peers.is_empty() && node.view.myself.slots.is_empty() && epoch(node) == 0;
-        if !untouched {
-            let action = Action::Reset { node: reference(node) };
-            let reason = "it was part of the cluster that is undone".to_owned();
-            steps.push(Step { stage: 2, action, reason });
-        }
-    }
+    let mut stages = Stages::default();
+    stages.add(nodes.iter().filter(|node| !node.view.myself.slots.is_empty()).map(|node| {
+        let reason = "it owns slots and holds no keys".to_owned();
+        (Action::GiveUpSlots { node: reference(node) }, reason)
+    }));
+    let untouched =
+        |node: &NewNode| node.view.peers.is_empty() && node.view.myself.slots.is_empty() && epoch(node) == 0;
+    stages.add(nodes.iter().filter(|node| !untouched(node)).map(|node| {
+        let reason = "it was part of the cluster that is undone".to_owned();
+        (Action::Reset { node: reference(node) }, reason)
+    }));
     Ok(Plan {
         format: FORMAT,
         goal: format!("{} as new", count(nodes.len(), "node")),
         based_on: nodes.iter().map(reference).collect(),
-        steps,
+        steps: stages.into_steps(),
         reasons: vec!["no node holds keys, and none knows a node that is not in the list".to_owned()],
         expected_after: Vec::new(),
         placement: None,
@@ -213,8 +211,8 @@ fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, Crea
         primary_of.extend(shard.replicas.iter().map(|replica| (replica.id, &shard.primary)));
     }
     let all: Vec<NodeRef> = nodes.iter().map(reference).collect();
-    let mut steps = Vec::new();
-    let mut push = |stage, action, reason: String| steps.push(Step { stage, action, reason });
+    let mut stages = Stages::default();
+    let mut assignments = Vec::new();
     for node in nodes {
         let myself = &node.view.myself;
         let wanted = slots_of.get(&myself.id).copied().cloned().unwrap_or_default();
@@ -231,32 +229,32 @@ fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, Crea
         let missing = wanted.difference(&myself.slots);
         if !missing.is_empty() {
             let reason = format!("{} of 16384: an even share", count(wanted.len(), "slot"));
-            push(1, Action::AddSlots { node: reference(node), slots: missing }, reason);
+            assignments.push((Action::AddSlots { node: reference(node), slots: missing }, reason));
         }
     }
-    for (node, epoch) in nodes.iter().zip(1..) {
-        if node.view.peers.is_empty() && node.view.myself.config_epoch == 0 {
-            let reason = "each node needs an epoch of its own before it meets others".to_owned();
-            push(2, Action::SetEpoch { node: reference(node), epoch }, reason);
-        }
-    }
+    stages.add(assignments);
+    let unnumbered = |node: &NewNode| node.view.peers.is_empty() && node.view.myself.config_epoch == 0;
+    stages.add(nodes.iter().zip(1..).filter(|(node, _)| unnumbered(node)).map(|(node, epoch)| {
+        let reason = "each node needs an epoch of its own before it meets others".to_owned();
+        (Action::SetEpoch { node: reference(node), epoch }, reason)
+    }));
     let acquainted = nodes.iter().all(|node| all.iter().all(|other| node.view.entry(other.id).is_some()));
     if !acquainted {
-        push(3, Action::Meet { nodes: all.clone() }, "every node is to know every other".to_owned());
+        stages.add([(Action::Meet { nodes: all.clone() }, "every node is to know every other".to_owned())]);
     }
-    for node in nodes.iter().filter(|node| node.view.myself.primary.is_none()) {
-        if let Some(primary) = primary_of.get(&node.view.myself.id) {
-            let reason = format!("a copy of the data of {}", primary.address);
-            push(4, Action::Replicate { replica: reference(node), primary: (*primary).clone() }, reason);
-        }
-    }
-    let changes = !steps.is_empty();
-    steps.extend(waits(nodes, !primary_of.is_empty(), changes));
-    Ok(steps)
+    let unattached = nodes.iter().filter(|node| node.view.myself.primary.is_none());
+    stages.add(unattached.filter_map(|node| {
+        let primary = primary_of.get(&node.view.myself.id)?;
+        let reason = format!("a copy of the data of {}", primary.address);
+        Some((Action::Replicate { replica: reference(node), primary: (*primary).clone() }, reason))
+    }));
+    add_waits(&mut stages, nodes, !primary_of.is_empty());
+    Ok(stages.into_steps())
 }
 
-/// What is to be waited for: all of it after changes, else what is not so yet, because an earlier attempt stopped waiting.
-fn waits(nodes: &[NewNode], replicas: bool, changes: bool) -> Vec<Step> {
+/// Adds what is to be waited for: all of it after changes, else what is not so yet, because an earlier attempt stopped waiting.
+fn add_waits(stages: &mut Stages, nodes: &[NewNode], replicas: bool) {
+    let changes = stages.last() > 0;
     let all: Vec<NodeRef> = nodes.iter().map(reference).collect();
     let knows = |witness: &NewNode, about: &NewNode| {
         let own = &about.view.myself;
@@ -264,18 +262,21 @@ fn waits(nodes: &[NewNode], replicas: bool, changes: bool) -> Vec<Step> {
             entry.slots == own.slots && entry.primary == own.primary && entry.is_primary() == own.is_primary()
         })
     };
-    let mut waits = Vec::new();
-    let mut push = |stage, action, reason: &str| waits.push(Step { stage, action, reason: reason.to_owned() });
     if changes || !nodes.iter().all(|witness| nodes.iter().all(|about| knows(witness, about))) {
-        push(5, Action::AwaitAgreement { nodes: all.clone() }, "clients may ask any node");
+        stages.add([(Action::AwaitAgreement { nodes: all.clone() }, "clients may ask any node".to_owned())]);
     }
     if changes || !nodes.iter().all(|node| node.view.cluster.state_ok) {
-        push(6, Action::AwaitService { nodes: all.clone() }, "the cluster is to be usable when this ends");
+        stages.add([(
+            Action::AwaitService { nodes: all.clone() },
+            "the cluster is to be usable when this ends".to_owned(),
+        )]);
     }
     if replicas && (changes || nodes.iter().any(|node| node.view.server.primary_link_up == Some(false))) {
-        push(7, Action::AwaitReplicas { nodes: all }, "from then on a node can be lost without its data");
+        stages.add([(
+            Action::AwaitReplicas { nodes: all },
+            "from then on a node can be lost without its data".to_owned(),
+        )]);
     }
-    waits
 }
 
 /// Why the placement is as it is, and what it means.

@@ -104,6 +104,12 @@ fn run(nodes: &mut [NewNode], action: &Action) {
     }
 }
 
+/// People read the numbers: none is left out.
+fn assert_numbered_from_one(plan: &Plan) {
+    let numbers: Vec<u32> = plan.stages().map(|stage| stage[0].stage).collect();
+    assert_eq!(numbers, (1..).take(numbers.len()).collect::<Vec<u32>>(), "{}", plan.goal);
+}
+
 #[test]
 fn a_create_that_was_stopped_anywhere_is_continued_or_undone() {
     let whole = plan(&six(), 1, Shards::AsManyAsPossible).unwrap();
@@ -114,11 +120,14 @@ fn a_create_that_was_stopped_anywhere_is_continued_or_undone() {
 
         let rest = plan(&nodes, 1, Shards::AsManyAsPossible).unwrap();
         assert_eq!(rest.expected_after, whole.expected_after, "after {done} steps");
+        assert_numbered_from_one(&rest);
         rest.steps.iter().for_each(|step| run(&mut nodes, &step.action));
         let nothing = plan(&nodes, 1, Shards::AsManyAsPossible).unwrap();
         assert!(!nothing.changes_anything(), "after {done} steps and the rest: {:?}", nothing.steps);
 
-        plan_undo(&undone).unwrap().steps.iter().for_each(|step| run(&mut undone, &step.action));
+        let undo = plan_undo(&undone).unwrap();
+        assert_numbered_from_one(&undo);
+        undo.steps.iter().for_each(|step| run(&mut undone, &step.action));
         assert_eq!(undone, six(), "undone after {done} steps");
     }
 }

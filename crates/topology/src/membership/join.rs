@@ -5,7 +5,8 @@ use crate::{
     ClusterView, Flag, NodeEntry, NodeId, SlotSet,
     create::NewNode,
     findings::count,
-    plan::{Action, NodeRef, Plan, PlannedShard, Step},
+    plan::{Action, NodeRef, Plan, PlannedShard},
+    stages::Stages,
 };
 
 /// What a new node is to be.
@@ -35,41 +36,39 @@ pub fn plan_join(
     let mut nodes = answering(view);
     nodes.retain(|node| node.id != new.id);
     nodes.push(new.clone());
-    let meet = step(1, Action::Meet { nodes: nodes.clone() }, "every node is to know the new one");
-    let agree = step(3, Action::AwaitAgreement { nodes: nodes.clone() }, "clients may ask any node");
+    let meet = (Action::Meet { nodes: nodes.clone() }, "every node is to know the new one".to_owned());
+    let agree = (Action::AwaitAgreement { nodes: nodes.clone() }, "clients may ask any node".to_owned());
     let mut expected = shards_without(view, new.id);
-    let (goal, steps) = match primary {
+    let mut stages = Stages::default();
+    let goal = match primary {
         None => {
-            let functions = functions_of.map(|from| {
+            stages.add(functions_of.map(|from| {
                 let reason = format!("it is to know the functions that {} knows", from.address);
-                step(1, Action::CopyFunctions { from, to: new.clone() }, &reason)
-            });
-            let meet = Step { stage: 2, ..meet };
-            let serve = step(
-                4,
-                Action::AwaitService { nodes: vec![new.clone()] },
-                "a primary that does not serve takes no slots",
-            );
+                (Action::CopyFunctions { from, to: new.clone() }, reason)
+            }));
+            stages.add([meet]);
+            stages.add([agree]);
+            let serve = Action::AwaitService { nodes: vec![new.clone()] };
+            stages.add([(serve, "a primary that does not serve takes no slots".to_owned())]);
             let goal = format!("{} joins as a primary without slots", new.address);
             expected.push(PlannedShard { slots: SlotSet::new(), primary: new, replicas: Vec::new() });
-            (goal, functions.into_iter().chain([meet, agree, serve]).collect())
+            goal
         }
         Some(primary) => {
             let goal = format!("{} joins as a replica of {}", new.address, primary.address);
             if let Some(shard) = expected.iter_mut().find(|shard| shard.primary.id == primary.id) {
                 shard.replicas.push(new.clone());
             }
+            stages.add([meet]);
             let reason = format!("a copy of the data of {}", primary.address);
-            let replicate = step(2, Action::Replicate { replica: new.clone(), primary }, &reason);
+            stages.add([(Action::Replicate { replica: new.clone(), primary }, reason)]);
+            stages.add([agree]);
             let wait = Action::AwaitReplicas { nodes: vec![new] };
-            (goal, vec![meet, replicate, agree, step(4, wait, "a replica counts once it has its data")])
+            stages.add([(wait, "a replica counts once it has its data".to_owned())]);
+            goal
         }
     };
-    Ok(plan(goal, nodes, steps, Vec::new(), expected))
-}
-
-fn step(stage: u32, action: Action, reason: &str) -> Step {
-    Step { stage, action, reason: reason.to_owned() }
+    Ok(plan(goal, nodes, stages.into_steps(), Vec::new(), expected))
 }
 
 /// Refuses a node that holds something, or knows nodes that this cluster does not know.

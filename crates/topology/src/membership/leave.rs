@@ -4,7 +4,8 @@ use super::{MembershipRefusal, answering, plan, reference, shards_without, unkno
 use crate::{
     ClusterView, Member, NodeAddr, NodeId, Shard,
     findings::count,
-    plan::{Action, NodeRef, Plan, PlannedShard, Step},
+    plan::{Action, NodeRef, Plan, PlannedShard},
+    stages::Stages,
 };
 use std::collections::BTreeSet;
 
@@ -21,8 +22,9 @@ pub fn plan_leave(view: &ClusterView, id: NodeId) -> Result<Plan, MembershipRefu
     let goal = format!("{} leaves", node.address);
     let mut by = answering(view);
     by.retain(|other| other.id != id);
-    let steps = vec![forget(1, node, by.clone())];
-    Ok(plan(goal, by, steps, redundancy(view, id).into_iter().collect(), shards_without(view, id)))
+    let mut stages = Stages::default();
+    stages.add([forget(node, by.clone())]);
+    Ok(plan(goal, by, stages.into_steps(), redundancy(view, id).into_iter().collect(), shards_without(view, id)))
 }
 
 /// A plan by which a node leaves for good: its replicas follow other primaries, all nodes forget it at once, and it forgets
@@ -42,12 +44,12 @@ pub fn plan_delete(view: &ClusterView, id: NodeId) -> Result<Plan, MembershipRef
         return Err(MembershipRefusal::OnlyNode { address: node.address });
     }
     let mut expected = shards_without(view, id);
-    let mut steps = attach_elsewhere(view, id, &mut expected)?;
-    let stage = if steps.is_empty() { 1 } else { 2 };
-    steps.push(forget(stage, node.clone(), by.clone()));
+    let mut stages = Stages::default();
+    stages.add(attach_elsewhere(view, id, &mut expected)?);
+    stages.add([forget(node.clone(), by)]);
     let mut reasons: Vec<String> = redundancy(view, id).into_iter().collect();
     match retire(view, &node, &nodes) {
-        Ok((action, reason)) => steps.push(Step { stage: stage + 1, action, reason: reason.to_owned() }),
+        Ok((action, reason)) => stages.add([(action, reason.to_owned())]),
         Err(reason) => reasons.push(reason),
     }
     let silent = view.silent().filter(|(other, _)| other.id != Some(id));
@@ -58,12 +60,11 @@ pub fn plan_delete(view: &ClusterView, id: NodeId) -> Result<Plan, MembershipRef
             other.address, node.address
         )
     }));
-    Ok(plan(format!("{} leaves", node.address), nodes, steps, reasons, expected))
+    Ok(plan(format!("{} leaves", node.address), nodes, stages.into_steps(), reasons, expected))
 }
 
-fn forget(stage: u32, node: NodeRef, by: Vec<NodeRef>) -> Step {
-    let reason = "it owns no slot, and no replica follows it".to_owned();
-    Step { stage, action: Action::Forget { node, by }, reason }
+fn forget(node: NodeRef, by: Vec<NodeRef>) -> (Action, String) {
+    (Action::Forget { node, by }, "it owns no slot, and no replica follows it".to_owned())
 }
 
 /// What makes the node forget the cluster; or why that is left out: it does not answer, or what it holds may be nowhere else.
@@ -96,7 +97,7 @@ fn attach_elsewhere(
     view: &ClusterView,
     id: NodeId,
     expected: &mut [PlannedShard],
-) -> Result<Vec<Step>, MembershipRefusal> {
+) -> Result<Vec<(Action, String)>, MembershipRefusal> {
     let mut steps = Vec::new();
     let follows = |member: &Member<'_>| member.answers() && member.account.primary == Some(id);
     for replica in view.members().filter(follows) {
@@ -110,7 +111,7 @@ fn attach_elsewhere(
         shard.replicas.push(replica.clone());
         let primary = shard.primary.clone();
         let reason = format!("{} has the fewest replicas", primary.address);
-        steps.push(Step { stage: 1, action: Action::Replicate { replica, primary }, reason });
+        steps.push((Action::Replicate { replica, primary }, reason));
     }
     Ok(steps)
 }

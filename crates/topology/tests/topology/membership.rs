@@ -28,6 +28,12 @@ fn newcomer(engine: &'static str) -> NewNode {
     NewNode { address: "10.0.0.9:7000".parse().unwrap(), zone: None, view }
 }
 
+/// People read the numbers: none is left out.
+fn assert_numbered_from_one(plan: &Plan) {
+    let numbers: Vec<u32> = plan.stages().map(|stage| stage[0].stage).collect();
+    assert_eq!(numbers, (1..).take(numbers.len()).collect::<Vec<u32>>(), "{}", plan.goal);
+}
+
 #[test]
 fn a_failed_node_that_was_succeeded_may_leave() {
     for recorded in recorded::each_engine("failed-over") {
@@ -107,6 +113,8 @@ fn a_fresh_server_joins_the_shard_that_has_lost_its_replica() {
         assert_eq!(plan.goal, format!("10.0.0.9:7000 joins as a replica of {primary}"), "{}", recorded.name);
         let Action::Meet { nodes } = &plan.steps[0].action else { panic!("{:?}", plan.steps) };
         assert_eq!(nodes.len(), 6, "five that answer and the new one: {}", recorded.name);
+        assert_numbered_from_one(&plan);
+        assert_numbered_from_one(&plan_join(&view, &new, Role::Primary, None).unwrap());
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
     }
