@@ -1,10 +1,16 @@
 //! Going through the keys of a database, and gathering them by owner.
+//!
+//! The next page is asked for before the keys of the last one are sent: the server has the one to do while the other is looked at.
 
 use super::{Importer, Item, Standing};
 use crate::{
     exchange::{in_database, none_refused},
     port::{Command, Key, NodeError, NodeLink, Trouble},
     run::Progress,
+};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, poll_immediate, ready},
 };
 use std::collections::{BTreeMap, VecDeque};
 use topology::{NodeId, Reply, Slot};
@@ -24,8 +30,10 @@ pub(super) struct Scan<'a> {
     compare: bool,
     /// Where the walk goes on; none at its end.
     cursor: Option<u64>,
-    /// Keys that were listed and not weighed yet.
+    /// Keys that were listed and are to be weighed; those of `coming`, while that is under way.
     listed: Vec<Key>,
+    /// The weights of the keys that were listed, and the next page.
+    coming: Option<BoxFuture<'a, Result<Vec<Reply>, NodeError>>>,
     /// Whether the server tells how large keys are.
     weighs: bool,
     /// Keys of each owner, and their bytes.
@@ -41,6 +49,7 @@ impl<'a> Scan<'a> {
             compare,
             cursor: Some(0),
             listed: Vec::new(),
+            coming: None,
             weighs: true,
             gathered: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -68,27 +77,41 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Weighs what is listed and lists more, in one exchange.
+    /// Takes in the weights of what is listed and the next page, and asks for those that come after them.
     async fn page(&mut self) -> Result<(), NodeError> {
+        let coming = match self.coming.take() {
+            Some(coming) => coming,
+            None => self.ask(),
+        };
+        let mut replies = coming.await?;
         let listed = std::mem::take(&mut self.listed);
-        let weighed = if self.weighs { listed.len() } else { 0 };
-        let mut commands: Vec<Command> =
-            listed.iter().take(weighed).map(|key| Command::MemoryUsage(key.clone())).collect();
-        commands.extend(self.cursor.map(|cursor| Command::Scan(cursor, PAGE)));
-        let link = self.importer.import.source.as_ref();
-        let mut replies = in_database(link, self.database, commands).await?;
         if self.cursor.is_some() {
             let page = replies.pop().unwrap_or(Reply::Nil);
-            self.turn(link, page)?;
+            self.turn(self.importer.import.source.as_ref(), page)?;
         }
         // A server that does not tell sizes has keys of its mean size.
         self.weighs &= !matches!(replies.first(), Some(Reply::Error(_)));
+        if self.cursor.is_some() || !self.listed.is_empty() {
+            let mut next = self.ask();
+            // It is sent when it is polled first.
+            let at_once = poll_immediate(&mut next).await;
+            self.coming = Some(at_once.map_or(next, |answer| ready(answer).boxed()));
+        }
         let mean = mean(self.importer);
         for (at, key) in listed.into_iter().enumerate() {
             let bytes = replies.get(at).and_then(Reply::as_integer).map_or(mean, i64::unsigned_abs);
             self.gather(key, bytes);
         }
         Ok(())
+    }
+
+    /// Asks how much that which is listed weighs, and for more, in one exchange.
+    fn ask(&self) -> BoxFuture<'a, Result<Vec<Reply>, NodeError>> {
+        let weighed = if self.weighs { self.listed.len() } else { 0 };
+        let mut commands: Vec<Command> =
+            self.listed.iter().take(weighed).map(|key| Command::MemoryUsage(key.clone())).collect();
+        commands.extend(self.cursor.map(|cursor| Command::Scan(cursor, PAGE)));
+        in_database(self.importer.import.source.as_ref(), self.database, commands).boxed()
     }
 
     /// Takes in a page of keys and where the next one begins.
