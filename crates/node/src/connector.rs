@@ -1,6 +1,8 @@
 //! Opening connections.
 
-use crate::{ConnectOptions, Family, OptionsError, link::Link, probe, replication::Follower, tls::Tls, trouble};
+use crate::{
+    ConnectOptions, Family, OptionsError, busy::Servers, link::Link, probe, replication::Follower, tls::Tls, trouble,
+};
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, select_ok},
@@ -44,6 +46,7 @@ pub(crate) struct Connection {
 pub struct Connector {
     options: Arc<ConnectOptions>,
     tls: Option<Tls>,
+    busy: Arc<Servers>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -62,12 +65,12 @@ impl Connector {
             return Err(OptionsError::UserWithoutPassword);
         }
         let tls = options.tls.as_ref().map(Tls::new).transpose()?;
-        Ok(Self { options: Arc::new(options), tls })
+        Ok(Self { options: Arc::new(options), tls, busy: Arc::default() })
     }
 
     async fn open(&self, address: &NodeAddr) -> Result<Link, Trouble> {
         let Connection { stream, ip, tls } = self.reach(address).await?;
-        Link::open(address.clone(), ip, stream, tls, &self.options).await
+        Link::open(address.clone(), ip, stream, tls, &self.options, self.busy.at(address)).await
     }
 
     /// Connects and agrees on TLS where that is asked for; nothing was said yet.
@@ -84,7 +87,8 @@ impl Connector {
         let name = tls.server_name(&address.host).ok_or_else(|| {
             Trouble::Tls(TlsTrouble::Other(format!("{} cannot be the name of a certificate", address.host)))
         })?;
-        let handshake = timeout_at(deadline, handshake(tls, name, stream));
+        let busy = self.busy.at(address).time();
+        let handshake = timeout_at(deadline + busy, handshake(tls, name, stream));
         let outcome = tokio::select! {
             outcome = handshake => outcome,
             () = turns_out_plain(SocketAddr::new(ip, address.port)) => {
@@ -92,7 +96,7 @@ impl Connector {
             }
         };
         // It took the connection: what did not come in time is its answer.
-        let stream = outcome.map_err(|_| Trouble::ReadTimedOut(self.options.connect_timeout))?;
+        let stream = outcome.map_err(|_| Trouble::ReadTimedOut(self.options.connect_timeout + busy))?;
         match stream {
             Ok(stream) => Ok(Connection { stream: Box::new(stream), ip, tls: true }),
             Err(Trouble::Closed) if probe::speaks_plain(SocketAddr::new(ip, address.port)).await => {

@@ -2,6 +2,7 @@
 //!
 //! The only crate that names the client library.
 
+mod busy;
 mod commands;
 mod connector;
 mod link;

@@ -2,6 +2,7 @@
 
 use crate::{
     ConnectOptions, Credentials,
+    busy::Busy,
     commands::render,
     probe,
     witness::{Testimony, Witness},
@@ -32,6 +33,7 @@ pub(crate) struct Link {
     credentials: Credentials,
     connection: MultiplexedConnection,
     testimony: Arc<Testimony>,
+    busy: Arc<Busy>,
     driver: JoinHandle<()>,
 }
 
@@ -43,6 +45,7 @@ impl Link {
         stream: S,
         tls: bool,
         options: &ConnectOptions,
+        busy: Arc<Busy>,
     ) -> Result<Self, Trouble>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -61,6 +64,7 @@ impl Link {
             credentials: options.peer_credentials.as_ref().unwrap_or(&options.credentials).clone(),
             connection,
             testimony,
+            busy,
             driver: tokio::spawn(driver),
         };
         link.authenticate(options).await?;
@@ -75,7 +79,7 @@ impl Link {
             pipeline.arg(user);
         }
         pipeline.arg(password.expose_secret());
-        match self.exchange(&pipeline, self.read_timeout).await?.pop() {
+        match self.exchange(&pipeline, self.read_timeout + self.busy.time()).await?.pop() {
             // A server without a password takes everybody: the one given may be for the others.
             Some(Reply::Error(line)) if line.contains("without any password configured") => Ok(()),
             Some(Reply::Error(line)) => Err(Trouble::from_refusal(&line)),
@@ -131,7 +135,8 @@ impl NodeLink for Link {
             if pipeline.is_empty() {
                 return Ok(Vec::new());
             }
-            let patience = self.read_timeout + Command::take(&commands);
+            let _task = self.busy.with(Command::take(&commands));
+            let patience = self.read_timeout + self.busy.time();
             let replies = self.exchange(&pipeline, patience).await.map_err(fail)?;
             if replies.len() != commands.len() {
                 let count = format!("{} replies to {} commands", replies.len(), commands.len());

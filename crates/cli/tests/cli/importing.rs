@@ -1,7 +1,12 @@
 //! The keys of a standalone server come into a cluster: all of them, as they were.
 
 use crate::support::{PROGRAM, Run, addresses, cluster, command, eventually, eventually_cluster, run, start, tribune};
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 use testservers::{
     Certificates, Cluster, Dataset, Difference, Engine, Options, Process, Server, Servers, What, any_engine,
     each_engine,
@@ -295,6 +300,30 @@ fn a_source_that_dies_is_named_and_nothing_that_has_arrived_is_lost() {
     assert_eq!(status.code(), Some(1), "{told}");
     assert!(told.contains(&format!("error: {from} closed the connection")), "{told}");
     assert!(told.contains("of 6 000 keys are in the cluster, nothing lost"), "{told}");
+}
+
+#[test]
+fn a_node_that_stands_still_for_longer_than_the_read_timeout_holds_an_import_up_and_no_more() {
+    let Some(engine) = any_engine() else { return };
+    let (source, servers) = (standalone(&engine), cluster(&engine, 3, 0));
+    let data = Dataset::generate(5, &Options::small(40_000));
+    data.write(&Cluster::standalone(&source));
+    let words = format!("import {} --from {} --yes", servers[0].address(), source.address());
+    let directory = tempfile::tempdir().unwrap();
+    let err = directory.path().join("err");
+    let importing = Process::start(Path::new(PROGRAM), |command| {
+        command.args(words.split_whitespace()).args(["--read-timeout", "0.2"]).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(fs::File::create(&err).unwrap());
+    });
+    eventually("keys arrive", || servers.iter().map(keys).sum::<usize>() > 100);
+    servers[1].stop_process();
+    let since = Instant::now();
+    eventually("it has stood still for five times as long", || since.elapsed() > Duration::from_secs(1));
+    servers[1].continue_process();
+    let status = importing.finish(Duration::from_mins(1));
+    assert_eq!(status.code(), Some(0), "{}", fs::read_to_string(&err).unwrap());
+    assert_arrived(&data, &Cluster::of(&servers));
+    assert_eq!(keys(&source), 0);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Servers that are not there, or do not answer: what is said, and how soon.
 
-use crate::support::{Listener, ask, dial, plain, run, timed, trouble, with_password, with_tls};
-use node::{ConnectOptions, TlsOptions};
-use operations::port::{Command, Trouble};
+use crate::support::{Listener, address, ask, dial, plain, run, timed, trouble, with_password, with_tls};
+use node::{ConnectOptions, Connector, TlsOptions};
+use operations::port::{Command, Dialer as _, Migration, Trouble};
 use std::time::Duration;
 use testservers::{Server, any_engine, each_engine, free_ports};
 use tokio::{net::TcpStream, time::timeout};
@@ -54,6 +54,41 @@ fn a_stopped_server_is_silent_for_the_read_timeout_and_no_longer() {
             server.continue_process();
             let replies = open.send(vec![Command::DatabaseSize, Command::Ping]).await.unwrap();
             assert_eq!(replies, [Reply::Integer(0), Reply::text("PONG")]);
+        });
+    });
+}
+
+#[test]
+fn a_server_that_waits_for_another_is_given_that_time_on_every_connection() {
+    each_engine(|engine| {
+        let [from, to] = [(); 2].map(|()| Server::builder(engine).cluster(false).password("secret").start());
+        from.call_ok(&["SET", "key", "value"]);
+        to.stop_process();
+        let options = ConnectOptions { read_timeout: SHORT, ..with_password(None, "secret") };
+        let connector = Connector::new(options).unwrap();
+        let migration = Migration {
+            host: "127.0.0.1".to_owned(),
+            port: address(&to.address()).port,
+            database: 0,
+            timeout: 1500,
+            replace: false,
+            copy: false,
+            keys: vec![b"key".to_vec()],
+        };
+        run(async {
+            let open = async || connector.dial(&address(&from.address())).await;
+            let [one, other] = [open().await.unwrap(), open().await.unwrap()];
+            let waits = one.send(vec![Command::Migrate(Box::new(migration))]);
+            let on_the_other = other.send(vec![Command::Ping]);
+            let on_a_third = async { open().await.unwrap().send(vec![Command::Ping]).await };
+            let (migrated, pong, ping) = tokio::join!(waits, on_the_other, on_a_third);
+            assert!(matches!(&migrated.unwrap()[..], [Reply::Error(_)]));
+            assert_eq!([pong.unwrap(), ping.unwrap()], [[Reply::text("PONG")], [Reply::text("PONG")]]);
+
+            from.stop_process();
+            let (said, took) = timed(other.send(vec![Command::Ping])).await;
+            assert_eq!(said.unwrap_err().trouble, Trouble::ReadTimedOut(SHORT));
+            assert!(took < SHORT + GRACE, "{took:?}");
         });
     });
 }
