@@ -1,11 +1,12 @@
-//! How long servers may be busy with what they were sent. A server does one thing after the other: whatever it is sent meanwhile, on
-//! this connection or on another, waits.
+//! How long servers may be busy. A server does one thing after the other: whatever it is sent meanwhile, on this connection or on
+//! another, waits.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::time::{Instant, timeout_at};
 use topology::NodeAddr;
 
 /// What each server is busy with.
@@ -19,31 +20,90 @@ impl Servers {
     }
 }
 
-/// What a server is busy with, as a time, beyond that in which it answers otherwise.
+/// What a server is busy with.
 #[derive(Default)]
-pub(crate) struct Busy(Mutex<Duration>);
+pub(crate) struct Busy(Mutex<Work>);
+
+/// What a server was sent and has not answered.
+#[derive(Default)]
+struct Work {
+    /// How long each batch may take, beyond the time in which the server answers otherwise.
+    takes: Vec<Duration>,
+    /// When it answered last, or, if that is later, began with the first of them.
+    since: Option<Instant>,
+}
 
 impl Busy {
-    /// How long it may be until the server is free.
-    pub(crate) fn time(&self) -> Duration {
-        *lock(&self.0)
+    /// How long the server may take for the longest that it was sent.
+    pub(crate) fn longest(&self) -> Duration {
+        lock(&self.0).longest()
     }
 
-    /// Gives it more to do, until what is returned is dropped.
-    pub(crate) fn with(&self, more: Duration) -> impl Drop {
-        *lock(&self.0) += more;
-        Task { of: self, takes: more }
+    /// Waits for an answer. The server may be silent on all connections for `patience` and the longest that it was sent; on this one,
+    /// also if it answers others, for `patience` and all that it was sent until now.
+    ///
+    /// # Errors
+    /// How long it was waited for.
+    pub(crate) async fn answer<T>(
+        &self,
+        patience: Duration,
+        take: Duration,
+        exchange: impl Future<Output = T>,
+    ) -> Result<T, Duration> {
+        let mut exchange = std::pin::pin!(exchange);
+        let _task = self.begin(take);
+        let most = patience + lock(&self.0).takes.iter().sum::<Duration>();
+        let last = Instant::now() + most;
+        loop {
+            let (silent, deadline) = lock(&self.0).deadline(patience);
+            if let Ok(answer) = timeout_at(deadline.min(last), exchange.as_mut()).await {
+                lock(&self.0).since = Some(Instant::now());
+                return Ok(answer);
+            }
+            let now = Instant::now();
+            if now >= last {
+                return Err(most);
+            }
+            if now >= lock(&self.0).deadline(patience).1 {
+                return Err(silent);
+            }
+        }
+    }
+
+    fn begin(&self, take: Duration) -> Task<'_> {
+        let mut work = lock(&self.0);
+        if work.takes.is_empty() {
+            work.since = Some(Instant::now());
+        }
+        work.takes.push(take);
+        Task { of: self, take }
     }
 }
 
+impl Work {
+    fn longest(&self) -> Duration {
+        self.takes.iter().max().copied().unwrap_or_default()
+    }
+
+    /// How long the server may be silent, and until when.
+    fn deadline(&self, patience: Duration) -> (Duration, Instant) {
+        let silent = patience + self.longest();
+        (silent, self.since.unwrap_or_else(Instant::now) + silent)
+    }
+}
+
+/// A batch that a server was sent, until this is dropped.
 struct Task<'a> {
     of: &'a Busy,
-    takes: Duration,
+    take: Duration,
 }
 
 impl Drop for Task<'_> {
     fn drop(&mut self) {
-        *lock(&self.of.0) -= self.takes;
+        let takes = &mut lock(&self.of.0).takes;
+        if let Some(at) = takes.iter().position(|take| *take == self.take) {
+            takes.swap_remove(at);
+        }
     }
 }
 

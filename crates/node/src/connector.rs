@@ -87,7 +87,7 @@ impl Connector {
         let name = tls.server_name(&address.host).ok_or_else(|| {
             Trouble::Tls(TlsTrouble::Other(format!("{} cannot be the name of a certificate", address.host)))
         })?;
-        let busy = self.busy.at(address).time();
+        let busy = self.busy.at(address).longest();
         let handshake = timeout_at(deadline + busy, handshake(tls, name, stream));
         let outcome = tokio::select! {
             outcome = handshake => outcome,

@@ -19,7 +19,6 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::JoinHandle,
-    time::timeout,
 };
 use topology::{NodeAddr, Reply};
 
@@ -79,7 +78,7 @@ impl Link {
             pipeline.arg(user);
         }
         pipeline.arg(password.expose_secret());
-        match self.exchange(&pipeline, self.read_timeout + self.busy.time()).await?.pop() {
+        match self.exchange(&pipeline, Duration::ZERO).await?.pop() {
             // A server without a password takes everybody: the one given may be for the others.
             Some(Reply::Error(line)) if line.contains("without any password configured") => Ok(()),
             Some(Reply::Error(line)) => Err(Trouble::from_refusal(&line)),
@@ -87,11 +86,11 @@ impl Link {
         }
     }
 
-    async fn exchange(&self, pipeline: &Pipeline, patience: Duration) -> Result<Vec<Reply>, Trouble> {
+    async fn exchange(&self, pipeline: &Pipeline, take: Duration) -> Result<Vec<Reply>, Trouble> {
         let mut connection = self.connection.clone();
         let exchange = connection.send_packed_commands(pipeline, 0, pipeline.len());
-        let outcome = timeout(patience, exchange).await;
-        let Ok(values) = outcome.map_err(|_| Trouble::ReadTimedOut(patience))? else {
+        let outcome = self.busy.answer(self.read_timeout, take, exchange).await;
+        let Ok(values) = outcome.map_err(Trouble::ReadTimedOut)? else {
             return Err(self.why_broken().await);
         };
         self.testimony.answered();
@@ -135,9 +134,7 @@ impl NodeLink for Link {
             if pipeline.is_empty() {
                 return Ok(Vec::new());
             }
-            let _task = self.busy.with(Command::take(&commands));
-            let patience = self.read_timeout + self.busy.time();
-            let replies = self.exchange(&pipeline, patience).await.map_err(fail)?;
+            let replies = self.exchange(&pipeline, Command::take(&commands)).await.map_err(fail)?;
             if replies.len() != commands.len() {
                 let count = format!("{} replies to {} commands", replies.len(), commands.len());
                 return Err(fail(Trouble::Protocol(count)));

@@ -31,9 +31,8 @@ pub trait NodeLink: Send + Sync {
     /// not keep the others from being carried out.
     ///
     /// # Errors
-    /// When the answer did not come whole within the read timeout and what [`Command::take`] adds to it, for these commands and those
-    /// that the server was sent before and has not answered yet, or the connection broke. Which of the commands the server has carried
-    /// out is then unknown.
+    /// When the connection broke, or the server was silent for the read timeout and what [`Command::take`] adds to it, for these commands
+    /// and for those that it was sent before and has not answered yet. Which of the commands the server has carried out is then unknown.
     fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Reply>, NodeError>>;
 }
 

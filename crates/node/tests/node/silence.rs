@@ -66,11 +66,11 @@ fn a_server_that_waits_for_another_is_given_that_time_on_every_connection() {
         to.stop_process();
         let options = ConnectOptions { read_timeout: SHORT, ..with_password(None, "secret") };
         let connector = Connector::new(options).unwrap();
-        let migration = Migration {
+        let migration = |timeout| Migration {
             host: "127.0.0.1".to_owned(),
             port: address(&to.address()).port,
             database: 0,
-            timeout: 1500,
+            timeout,
             replace: false,
             copy: false,
             keys: vec![b"key".to_vec()],
@@ -78,7 +78,7 @@ fn a_server_that_waits_for_another_is_given_that_time_on_every_connection() {
         run(async {
             let open = async || connector.dial(&address(&from.address())).await;
             let [one, other] = [open().await.unwrap(), open().await.unwrap()];
-            let waits = one.send(vec![Command::Migrate(Box::new(migration))]);
+            let waits = one.send(vec![Command::Migrate(Box::new(migration(1500)))]);
             let on_the_other = other.send(vec![Command::Ping]);
             let on_a_third = async { open().await.unwrap().send(vec![Command::Ping]).await };
             let (migrated, pong, ping) = tokio::join!(waits, on_the_other, on_a_third);
@@ -89,6 +89,16 @@ fn a_server_that_waits_for_another_is_given_that_time_on_every_connection() {
             let (said, took) = timed(other.send(vec![Command::Ping])).await;
             assert_eq!(said.unwrap_err().trouble, Trouble::ReadTimedOut(SHORT));
             assert!(took < SHORT + GRACE, "{took:?}");
+
+            // However much it was sent, it is silent after the longest of all.
+            let longest = SHORT + Duration::from_millis(500);
+            let migrate = || one.send(vec![Command::Migrate(Box::new(migration(500)))]);
+            let all = async { tokio::join!(migrate(), migrate(), other.send(vec![Command::Ping])) };
+            let ((first, second, ping), took) = timed(all).await;
+            for said in [first, second, ping] {
+                assert_eq!(said.unwrap_err().trouble, Trouble::ReadTimedOut(longest));
+            }
+            assert!(took >= longest && took < longest + GRACE, "{took:?}");
         });
     });
 }
