@@ -161,6 +161,8 @@ pub fn plan(
         count(to.len(), "shard"),
     );
     let ImportWishes { copy, replace, follow, .. } = *wishes;
+    // Somebody may write to a source that is followed.
+    let nothing = keys == 0 && !follow;
     // What was copied once is replaced when it has changed.
     let (copy, replace) = (copy || follow, replace || follow);
     let action = Action::ImportKeys { source: source.address.clone(), databases: taken, to, copy, replace, follow };
@@ -169,8 +171,8 @@ pub fn plan(
         format: FORMAT,
         goal,
         based_on: basis.nodes.clone(),
-        steps: if keys == 0 { Vec::new() } else { vec![Step { stage: 1, action, reason }] },
-        reasons: if keys == 0 { vec![format!("{} holds no keys", source.address)] } else { reasons },
+        steps: if nothing { Vec::new() } else { vec![Step { stage: 1, action, reason }] },
+        reasons: if nothing { vec![format!("{} holds no keys", source.address)] } else { reasons },
         expected_after: basis.shards.clone(),
         placement: None,
         // 10 microseconds a small key, and 100 MB a second.

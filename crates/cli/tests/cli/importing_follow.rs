@@ -247,6 +247,21 @@ fn plain() -> Dataset {
 }
 
 #[test]
+fn a_source_without_keys_is_followed_until_there_are_some() {
+    let Some(engine) = any_engine() else { return };
+    let (source, servers) = (Server::builder(&engine).cluster(false).start(), cluster(&engine, 3, 0));
+    let words = format!("import {} --from {} --follow --yes", servers[0].address(), source.address());
+    let mut following = Following::start(&words);
+    following.tells("Ctrl-C cuts over");
+    source.call_ok(&["SET", "key", "value"]);
+    let arrived = || servers.iter().any(|server| server.call_ok(&["DBSIZE"]) == "1");
+    eventually("the key arrives", arrived);
+    following.interrupt();
+    following.ends_with(0, &[]);
+    assert!(arrived());
+}
+
+#[test]
 fn what_is_written_until_the_cut_over_is_in_the_cluster_and_what_is_deleted_is_gone() {
     for (from, to) in [("redis-7.0", "valkey-9.1"), ("redis-8.6", "redis-8.6"), ("valkey-9.1", "valkey-9.1")] {
         let (Some(from), Some(to)) = (engine(from), engine(to)) else { continue };
