@@ -43,6 +43,14 @@ fn secret(words: &str) -> Run {
     run(program.args(words.split_whitespace()))
 }
 
+/// Starts the program; what it tells on standard error goes into this file.
+fn start_telling(words: &str, err: &Path) -> Process {
+    Process::start(Path::new(PROGRAM), |command| {
+        command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(fs::File::create(err).unwrap());
+    })
+}
+
 fn keys(server: &Server) -> usize {
     server.call_ok(&["DBSIZE"]).parse().unwrap()
 }
@@ -256,10 +264,7 @@ fn an_import_that_was_stopped_goes_on_with_the_same_command() {
         let words = format!("import {} --from {} --yes {way}", servers[0].address(), source.address());
         let directory = tempfile::tempdir().unwrap();
         let err = directory.path().join("err");
-        let running = Process::start(Path::new(PROGRAM), |command| {
-            command.args(words.split_whitespace()).args(["--pipeline", "1"]).stdin(Stdio::null()).stdout(Stdio::null());
-            command.stderr(fs::File::create(&err).unwrap());
-        });
+        let running = start_telling(&format!("{words} --pipeline 1"), &err);
         let arrived = || servers.iter().map(keys).sum::<usize>();
         eventually("keys arrive", || arrived() > 100);
         run(command(Path::new("sh")).args(["-c", &format!("kill -INT {}", running.pid())])).succeeded();
@@ -288,11 +293,7 @@ fn a_source_that_dies_is_named_and_nothing_that_has_arrived_is_lost() {
     let (entry, from) = (servers[0].address(), source.address());
     let directory = tempfile::tempdir().unwrap();
     let err = directory.path().join("err");
-    let running = Process::start(Path::new(PROGRAM), |command| {
-        let words = format!("import {entry} --from {from} --yes --copy --pipeline 1");
-        command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(fs::File::create(&err).unwrap());
-    });
+    let running = start_telling(&format!("import {entry} --from {from} --yes --copy --pipeline 1"), &err);
     eventually("keys arrive", || servers.iter().map(keys).sum::<usize>() > 100);
     source.kill();
     let status = running.finish(Duration::from_secs(20));
@@ -311,10 +312,7 @@ fn a_node_that_stands_still_for_longer_than_the_read_timeout_holds_an_import_up_
     let words = format!("import {} --from {} --yes", servers[0].address(), source.address());
     let directory = tempfile::tempdir().unwrap();
     let err = directory.path().join("err");
-    let importing = Process::start(Path::new(PROGRAM), |command| {
-        command.args(words.split_whitespace()).args(["--read-timeout", "0.2"]).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(fs::File::create(&err).unwrap());
-    });
+    let importing = start_telling(&format!("{words} --read-timeout 0.2"), &err);
     eventually("keys arrive", || servers.iter().map(keys).sum::<usize>() > 100);
     servers[1].stop_process();
     let since = Instant::now();
