@@ -17,8 +17,6 @@ pub struct ClusterInfo {
     pub my_epoch: u64,
     /// `cluster_stats_messages_publish_received`: since the server started, from all others.
     pub published_received: u64,
-    /// `cluster_stats_messages_meet_received`: likewise.
-    pub meets_received: u64,
 }
 
 impl ClusterInfo {
@@ -36,7 +34,6 @@ impl ClusterInfo {
                 "cluster_current_epoch" => info.current_epoch = number(),
                 "cluster_my_epoch" => info.my_epoch = number(),
                 "cluster_stats_messages_publish_received" => info.published_received = number(),
-                "cluster_stats_messages_meet_received" => info.meets_received = number(),
                 _ => {}
             }
         }

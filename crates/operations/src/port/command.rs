@@ -24,6 +24,8 @@ pub enum Command {
     ClusterInfo,
     /// `CLUSTER NODES`
     ClusterNodes,
+    /// `CLUSTER LINKS` (7.0): the connections of the cluster bus that this node has with others.
+    ClusterLinks,
     /// `PUBLISH` of an empty message, which goes to all nodes behind all that this one has told them, on a channel that nobody needs.
     Publish,
     /// `CLUSTER COUNTKEYSINSLOT`: of the selected database.
