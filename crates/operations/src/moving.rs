@@ -11,6 +11,7 @@ pub(crate) mod servers;
 pub(crate) mod short;
 pub(crate) mod slots;
 mod too_large;
+pub(crate) mod weigher;
 
 use crate::port::{Dialer, Key};
 use std::{sync::Arc, time::Duration};

@@ -13,3 +13,4 @@ mod scene;
 mod stops;
 mod terminal;
 mod users;
+mod weighing;

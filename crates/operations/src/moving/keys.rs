@@ -5,9 +5,10 @@ use super::{
     both::{self, Trust, Verdict},
     pace::Governor,
     short::Sizes,
+    weigher::Weigher,
 };
 use crate::{
-    exchange::{accepted, accepted_in, in_database, number},
+    exchange::{accepted, accepted_in, number},
     port::{Command, Key, NodeError, NodeLink, Superseded, Trouble},
     run::RunError,
 };
@@ -55,6 +56,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) governor: &'a Mutex<Governor>,
     /// What the source tells of its values by itself.
     pub(crate) sizes: Sizes,
+    /// Who is asked otherwise.
+    pub(crate) weigher: Weigher,
     pub(crate) tell: &'a (dyn Fn(Sent) + Send + Sync),
 }
 
@@ -312,14 +315,11 @@ impl Transfer<'_> {
             }
             return Ok(keys);
         }
-        let weigh = |part: &[Listed]| {
-            let commands = part.iter().map(|listed| Command::MemoryUsage(listed.key.clone())).collect();
-            in_database(self.lister, database, commands)
-        };
+        let weigh = |part| self.weigher.weigh(self.lister, database, part);
         let questions = self.governor().questions();
-        let replies = stream::iter(keys.chunks(WEIGHED).map(weigh)).buffered(questions).try_concat().await?;
-        for (listed, reply) in keys.iter_mut().zip(&replies) {
-            listed.bytes = number(reply);
+        let weights = stream::iter(keys.chunks(WEIGHED).map(weigh)).buffered(questions).try_concat().await?;
+        for (listed, bytes) in keys.iter_mut().zip(weights) {
+            listed.bytes = bytes;
         }
         // The large ones late: they delay nothing but themselves then.
         keys.sort_by_key(|listed| (listed.bytes >= LARGE).then_some(listed.bytes));
@@ -441,6 +441,7 @@ mod tests {
             replace: false,
             governor,
             sizes: Sizes::default(),
+            weigher: Weigher::default(),
             tell: &|_| {},
         }
     }

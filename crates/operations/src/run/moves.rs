@@ -4,16 +4,19 @@ use super::{Moved, Progress, RunError, Runner, sending::Sending, steps::changed,
 use crate::{
     exchange::accepted,
     moving::{
+        Moves,
         keys::{Owner, Sent, Timeout, Transfer},
         migrate::Shift,
         servers::{self, Ended, Pause, UnderWay},
         short::Sizes,
         slots::Told,
+        weigher::Weigher,
     },
     port::{Command, NodeLink, SlotState},
     redial::Redialled,
 };
 use futures_util::future::try_join;
+use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 use topology::{
     NodeId, NodeView, Reply, SlotSet,
@@ -240,6 +243,7 @@ impl Runner<'_> {
         let tell = |sent: Sent| sending.tell(sent);
         let dial = || Redialled::dial(ends.source.address(), &moves.dialer);
         let (lister, second) = try_join(dial(), dial()).await?;
+        let others = self.views(|id| ![from.id, to.id].contains(&id)).await;
         let shift = Shift {
             from,
             to,
@@ -255,22 +259,30 @@ impl Runner<'_> {
                 replace: moves.replace,
                 governor: &sending.governor,
                 sizes: Sizes::default(),
+                weigher: self.weigher(from, &others, moves).await,
                 tell: &tell,
             },
             source: Told::over(ends.source, &ends.here, moves.dialer.as_ref()).await?,
             destination: Told::over(ends.destination, &ends.there, moves.dialer.as_ref()).await?,
             there: &ends.there,
-            others: self.other_primaries(from, to).await,
+            others: self.primaries(&others),
             stop,
         };
         Box::pin(shift.run(&ends.owned, &ends.open)).await
     }
 
-    /// Links to the primaries beside these two, as far as they answer.
-    async fn other_primaries(&self, from: &NodeRef, to: &NodeRef) -> Vec<&dyn NodeLink> {
-        let others = self.views(|id| ![from.id, to.id].contains(&id)).await;
-        let primaries = others.iter().filter(|(_, view)| view.myself.is_primary());
+    /// Links to the primaries among these.
+    fn primaries(&self, nodes: &BTreeMap<NodeId, NodeView>) -> Vec<&dyn NodeLink> {
+        let primaries = nodes.iter().filter(|(_, view)| view.myself.is_primary());
         primaries.filter_map(|(id, _)| self.links.get(id)).map(AsRef::as_ref).collect()
+    }
+
+    /// One of these nodes that follows the one whose keys are to be weighed, or that one itself.
+    async fn weigher(&self, of: &NodeRef, nodes: &BTreeMap<NodeId, NodeView>, moves: &Moves) -> Weigher {
+        let follows = |view: &NodeView| view.myself.primary == Some(of.id) && view.server.primary_link_up == Some(true);
+        let replica = nodes.iter().find(|(_, view)| follows(view)).and_then(|(id, _)| self.links.get(id));
+        let Some(replica) = replica else { return Weigher::default() };
+        moves.dialer.dial(replica.address()).await.map_or_else(|_| Weigher::default(), Weigher::replica)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
         keys::{Owner, Sent, Timeout, Transfer},
         short::Sizes,
         slots::Told,
+        weigher::Weigher,
     },
     port::{Command, NodeError, NodeLink, SlotState, Trouble},
     repair::hides,
@@ -124,6 +125,7 @@ impl Runner<'_> {
             replace: moves.replace,
             governor: &sending.governor,
             sizes: Sizes::default(),
+            weigher: Weigher::default(),
             tell: &tell,
         };
         let told = self.told(source, &here).await?;

@@ -25,7 +25,7 @@ fn a_move_waits_for_replicas_that_stand_still_for_a_while_and_then_ends() {
     }
 }
 
-fn replica_of(scene: &Scene, primary: usize) -> usize {
+pub(super) fn replica_of(scene: &Scene, primary: usize) -> usize {
     let port = scene.servers[primary].port().to_string();
     let follows = |node: &usize| {
         let info = scene.servers[*node].call_ok(&["INFO", "replication"]);
