@@ -134,7 +134,11 @@ impl Transfer<'_> {
         for ((slot, keys, bytes), reply) in sizes.into_iter().zip(replies) {
             let outcome = match reply {
                 Reply::Error(line) if line.contains("BUSYKEY") => Outcome::Busy,
-                Reply::Error(line) if passing(&line) => Outcome::Unsure(line),
+                Reply::Error(line) if passing(&line) => {
+                    // It may have been heavier than the replica knows.
+                    self.weigher.give_up();
+                    Outcome::Unsure(line)
+                }
                 Reply::Error(line) => return Err(self.refusal(&line).into()),
                 _ => Outcome::Done,
             };

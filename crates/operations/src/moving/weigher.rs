@@ -49,6 +49,11 @@ impl Weigher {
         Ok((0..keys.len()).map(&mut weigh).collect())
     }
 
+    /// Asks the node itself from now on.
+    pub(super) fn give_up(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
+    }
+
     /// What the replica says of these keys; nothing where there is none that answers.
     async fn ask_replica(&self, database: u32, keys: &[Listed]) -> Vec<Reply> {
         let Some(replica) = self.replica.as_ref().filter(|_| !self.is_lost.load(Ordering::Relaxed)) else {
@@ -59,7 +64,7 @@ impl Weigher {
         let answer = timeout(PATIENCE, in_database(replica.as_ref(), database, questions)).await;
         let replies: Vec<Reply> = answer.ok().and_then(Result::ok).unwrap_or_default().into_iter().skip(1).collect();
         if !replies.iter().any(|reply| reply.as_integer().is_some()) {
-            self.is_lost.store(true, Ordering::Relaxed);
+            self.give_up();
         }
         replies
     }

@@ -11,12 +11,12 @@ use crate::{
     observe::ask,
     port::{Command, NodeLink, SlotState},
 };
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use topology::{
     NodeId, NodeView, Reply, Slot, SlotSet,
     plan::{Action, NodeRef, Plan, Step},
@@ -24,8 +24,7 @@ use topology::{
 
 /// How long it is waited at most until nodes have heard each other.
 const HEARD: Duration = Duration::from_secs(1);
-/// Time between two looks whether a source has been heard. Where a decoy that does not last was put right since the last look, it is not
-/// known what came first.
+/// Time between two looks whether a source has been heard. What happens between two of them has no order.
 const SOON: Duration = Duration::from_millis(1);
 /// How long a node takes to introduce itself, at most: it passes over that while its last introduction has not ended.
 const MEETING: Duration = Duration::from_millis(200);
@@ -33,7 +32,7 @@ const MEETING: Duration = Duration::from_millis(200);
 type Views = BTreeMap<NodeId, NodeView>;
 
 /// A slot that does not move and about which a destination is told something else than its source tells it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Decoy {
     /// The source, and the destination.
     from: NodeRef,
@@ -42,16 +41,17 @@ struct Decoy {
     /// Who the destination is told owns it, and who does: one of them is the source.
     told: NodeId,
     owner: NodeId,
-    /// Whether the destination goes on believing in it until it hears the source, whatever others say.
+    /// Whether the destination believes in it until it hears the source: the word of the owner counts for less there than that of the one who
+    /// is told to own it.
     lasts: bool,
 }
 
 /// A decoy that is in use.
-struct Laid<'a> {
-    decoy: &'a Decoy,
+struct Laid {
+    decoy: Decoy,
     /// Whether the destination believed in it when it was looked at last.
     stays: bool,
-    /// When the link was made on which the destination heard the source then, as [`links`] tells.
+    /// When the link was made on which the destination heard the source as the decoy was laid, as [`links`] tells.
     link: Option<i64>,
     /// When the source was told to introduce itself; none where it is to be told.
     told: Option<Instant>,
@@ -83,8 +83,11 @@ impl Runner<'_> {
             if news.is_empty() {
                 break;
             }
-            join_all(news.into_iter().map(|(source, node)| self.let_hear(source, node))).await;
+            let heard = join_all(news.into_iter().map(|(source, node)| self.let_hear(source, node))).await;
             views = self.views(|_| true).await;
+            if heard.iter().any(Result::is_err) {
+                break;
+            }
         }
         decoys.retain(|decoy| believers(decoy, &views).is_empty());
         let of = |id| decoys.iter().filter(move |decoy| decoy.to.id == id).collect();
@@ -94,33 +97,44 @@ impl Runner<'_> {
     /// With decoys that all have the same destination.
     async fn clear_doubts_of(&self, decoys: Vec<&Decoy>) -> Result<(), RunError> {
         let Some(destination) = decoys.first().map(|decoy| self.link(&decoy.to)).transpose()? else { return Ok(()) };
-        let truth = decoys.iter().map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.owner))).collect();
-        let heard = self.until_heard(destination, decoys).await;
+        // Late or refused: what is wrong shows in the steps.
+        let _ = timeout(HEARD, self.until_heard(destination, &decoys)).await;
+        // What a message has put right bears no note, and a command would not take it away.
+        let view = ask(destination).await?;
+        let is_right = |decoy: &Decoy| owns(&view, decoy.owner, decoy.slot);
+        let wrong = decoys.into_iter().filter(|decoy| !is_right(decoy));
+        let truth = wrong.map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.owner))).collect();
         accepted(destination, truth).await?;
-        heard
+        Ok(())
     }
 
-    /// Lays these decoys, and again those that are put right, until each source has been heard while its decoy was there.
-    async fn until_heard(&self, destination: &dyn NodeLink, decoys: Vec<&Decoy>) -> Result<(), RunError> {
-        let lay = |decoy| Laid { decoy, stays: false, link: None, told: None };
-        let mut laid: Vec<Laid<'_>> = decoys.into_iter().map(lay).collect();
-        let begin = Instant::now();
-        while !laid.is_empty() && begin.elapsed() < HEARD {
-            let gone = laid.iter().filter(|laid| !laid.stays).map(|laid| laid.decoy);
+    /// Lays these decoys, and again those that are put right, until each source has been heard while its decoy was there. Those that are
+    /// refused are left out.
+    async fn until_heard(&self, destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<(), RunError> {
+        let lay = |decoy: &&'_ Decoy| (*decoy).clone();
+        let mut laid: Vec<Laid> =
+            decoys.iter().map(lay).map(|decoy| Laid { decoy, stays: false, link: None, told: None }).collect();
+        loop {
+            let gone = laid.iter().filter(|laid| !laid.stays).map(|laid| &laid.decoy);
             let lay = gone.map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.told)));
-            let replies = accepted(destination, lay.chain([Command::ClusterLinks]).collect()).await?;
+            let mut replies = destination.send(lay.chain([Command::ClusterLinks]).collect()).await?;
+            let links = links(replies.pop().as_ref());
+            let mut replies = replies.into_iter();
+            laid.retain(|laid| laid.stays || !matches!(replies.next(), Some(Reply::Error(_))));
             // Looked at later than the links: a decoy that is still there then was there before.
-            let (links, view) = (links(replies.last()), ask(destination).await?);
+            let view = ask(destination).await?;
             laid.retain_mut(|laid| !laid.has_served(&links, &view));
-            let is_due = |laid: &&mut Laid<'_>| laid.stays && laid.told.is_none_or(|told| told.elapsed() > MEETING);
+            if laid.is_empty() {
+                return Ok(());
+            }
+            let is_due = |laid: &&mut Laid| laid.stays && laid.told.is_none_or(|told| told.elapsed() > MEETING);
             let introduce = laid.iter_mut().filter(is_due).map(|laid| {
                 laid.told = Some(Instant::now());
                 self.introduce_to(laid.decoy.from.id, destination, &view)
             });
-            join_all(introduce).await;
+            try_join_all(introduce).await?;
             sleep(SOON).await;
         }
-        Ok(())
     }
 
     /// Lets a node hear another one, which introduces itself to it.
@@ -149,18 +163,29 @@ impl Runner<'_> {
     }
 }
 
-impl Laid<'_> {
+impl Laid {
     /// Learns what the destination says; whether it has heard the source while the decoy was there.
     fn has_served(&mut self, links: &BTreeMap<NodeId, i64>, view: &NodeView) -> bool {
         let link = links.get(&self.decoy.from.id).copied();
-        let (was_there, is_heard) = (self.stays, link != self.link);
-        self.stays = view.entry(self.decoy.told).is_some_and(|entry| entry.slots.contains(self.decoy.slot));
-        self.link = link;
+        let was_there = std::mem::replace(&mut self.stays, owns(view, self.decoy.told, self.decoy.slot));
+        if !was_there {
+            // One that has been heard before is to introduce itself once more.
+            self.told = self.told.filter(|_| link.is_none() || link == self.link);
+            self.link = link;
+            return false;
+        }
+        let is_heard = link.is_some() && link != self.link;
         if is_heard {
             self.told = None;
+            self.link = link;
         }
-        is_heard && was_there && (self.stays || self.decoy.lasts)
+        is_heard && (self.stays || self.decoy.lasts)
     }
+}
+
+/// Whether a node takes this slot for that one's.
+fn owns(view: &NodeView, owner: NodeId, slot: Slot) -> bool {
+    view.entry(owner).is_some_and(|entry| entry.slots.contains(slot))
 }
 
 /// When the links were made on which a node hears others, by its own clock, ms (`CLUSTER LINKS`, Redis 7.0). When it hears an introduction, the
@@ -182,9 +207,10 @@ fn moved(plan: &Plan) -> SlotSet {
     })
 }
 
-/// Whether this server takes such notes. Older ones than Redis 7.0.12 do not, and are told for nothing.
+/// Whether this server takes such notes: Redis from 7.0.12 on, and Valkey, before 8.0.
 fn takes_notes(view: &NodeView) -> bool {
-    !view.server.is_since(8, 0)
+    let numbers = view.server.version.split('.').map(|number| number.parse().unwrap_or_default());
+    numbers.collect::<Vec<u32>>() >= vec![7, 0, 12] && !view.server.is_since(8, 0)
 }
 
 /// The two nodes of a move that needs a decoy, as they say.
@@ -203,15 +229,17 @@ fn believers(decoy: &Decoy, views: &Views) -> Vec<NodeId> {
     let Some((here, there)) = views.get(&told).zip(views.get(&destination)) else { return Vec::new() };
     let mut taken = there.entry(told).map(|entry| entry.slots.clone()).unwrap_or_default();
     taken.insert(decoy.slot);
+    // The destination tells them the epoch that it knows itself.
+    let epoch = here.myself.config_epoch.max(epoch_of(told, there));
     let is_corrected =
         |id, view: &NodeView| ![told, destination].contains(&id) && !claimed(view).intersection(&taken).is_empty();
-    let wrong = views.iter().filter(|(id, view)| !knows(view, here) && is_corrected(**id, view));
+    let wrong = views.iter().filter(|(id, view)| epoch_of(told, view) < epoch && is_corrected(**id, view));
     wrong.map(|(id, _)| *id).collect()
 }
 
-/// Whether a node knows the config epoch of another one.
-fn knows(view: &NodeView, other: &NodeView) -> bool {
-    view.entry(other.myself.id).is_some_and(|entry| entry.config_epoch >= other.myself.config_epoch)
+/// The config epoch of a node as another one knows it.
+fn epoch_of(id: NodeId, by: &NodeView) -> u64 {
+    by.entry(id).map_or(0, |entry| entry.config_epoch)
 }
 
 /// The slots that a node's messages name: a replica's those of its primary.
@@ -239,16 +267,19 @@ fn decoys(steps: &[&Step], moved: &SlotSet, views: &Views) -> Vec<Decoy> {
             owner: owner.myself.id,
             lasts,
         };
-        let epoch = |view: &NodeView| view.myself.config_epoch;
-        let others =
-            views.values().filter(|view| ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary());
-        // The word of the node with the higher epoch is believed at once: it must not be the one that puts the decoy right. Who knows the
-        // node that the destination is told of need not be told of it first.
+        let others = views.values().filter(|view| {
+            let is_known = there.entry(view.myself.id).is_some_and(topology::NodeEntry::is_primary);
+            ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary() && is_known
+        });
+        // A word counts as much as the epoch of who says it, against that of the one who is told to own the slot as the destination knows it.
+        // Who knows that one's epoch need not be told of it first.
         let candidates = others.flat_map(|other| {
-            let (is_lower, is_higher) = (epoch(other) <= epoch(here), epoch(other) >= epoch(here));
-            let more = free(other).map(|slot| (decoy(slot, here, other, is_lower), knows(other, here)));
-            let less =
-                free(here).filter(|_| is_higher).map(|slot| (decoy(slot, other, here, true), knows(here, other)));
+            let counts_less =
+                |owner: &NodeView, told: &NodeView| owner.myself.config_epoch <= epoch_of(told.myself.id, there);
+            let knows = |owner: &NodeView, told: &NodeView| epoch_of(told.myself.id, owner) >= told.myself.config_epoch;
+            let more = free(other).map(|slot| (decoy(slot, here, other, counts_less(other, here)), knows(other, here)));
+            let less = free(here).filter(|_| counts_less(here, other));
+            let less = less.map(|slot| (decoy(slot, other, here, true), knows(here, other)));
             more.into_iter().chain(less)
         });
         if let Some((best, _)) = candidates.min_by_key(|(decoy, is_known)| (!decoy.lasts, !is_known)) {
@@ -344,9 +375,37 @@ mod tests {
     }
 
     #[test]
+    fn a_source_is_heard_on_a_new_link_and_not_when_the_last_one_goes() {
+        let laid = |lasts| {
+            let (slot, told, owner) = (199.try_into().unwrap(), node(0).id, node(1).id);
+            let decoy = Decoy { from: node(0), to: node(3), slot, told, owner, lasts };
+            Laid { decoy, stays: false, link: None, told: Some(Instant::now()) }
+        };
+        let look = |laid: &mut Laid, link: Option<i64>, there: bool| {
+            let mut view = view(3, "7.0.15", None).1;
+            let slots = if there { "0-99 199" } else { "0-99" };
+            view.peers.iter_mut().find(|peer| peer.id == node(0).id).unwrap().slots = slots.parse().unwrap();
+            laid.has_served(&link.map(|link| (node(0).id, link)).into_iter().collect(), &view)
+        };
+        for lasts in [true, false] {
+            let mut laid = laid(lasts);
+            for link in [Some(10), Some(10), None, None] {
+                assert!(!look(&mut laid, link, true), "it has not been heard since");
+            }
+            assert!(look(&mut laid, Some(20), true));
+        }
+        let mut laid = laid(false);
+        assert!(!look(&mut laid, Some(10), true) && !look(&mut laid, Some(20), false), "the owner was first, maybe");
+        assert!(laid.told.is_none(), "it is to introduce itself again");
+        assert!(!look(&mut laid, Some(20), true), "laid again");
+        assert!(!look(&mut laid, None, true) && look(&mut laid, Some(30), true));
+    }
+
+    #[test]
     fn no_decoy_is_needed_where_nothing_is_left_to_move_or_the_server_takes_no_such_notes() {
         assert_eq!(chosen(&[moving("100-109", 0, 3)], (0..4).map(|at| view(at, "7.0.15", None))), []);
         assert_eq!(chosen(&[moving("0-9", 0, 3)], (0..4).map(|at| view(at, "8.0.0", None))), []);
+        assert_eq!(chosen(&[moving("0-9", 0, 3)], (0..4).map(|at| view(at, "7.0.11", None))), []);
         assert_eq!(chosen(&[moving("0-9", 0, 1)], (0..2).map(|at| view(at, "7.0.15", None))), []);
     }
 }
