@@ -7,11 +7,11 @@
 
 use super::{RunError, Runner, together::LOOK};
 use crate::{
-    exchange::accepted,
+    exchange::{accepted, none_refused},
     observe::ask,
     port::{Command, NodeLink, SlotState},
 };
-use futures_util::future::{join_all, try_join_all};
+use futures_util::{TryFutureExt, future::join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -109,7 +109,7 @@ impl Runner<'_> {
     }
 
     /// Lays these decoys, and again those that are put right, until each source has been heard while its decoy was there. Those that are
-    /// refused are left out.
+    /// refused are left out, and those whose source cannot introduce itself.
     async fn until_heard(&self, destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<(), RunError> {
         let lay = |decoy: &&'_ Decoy| (*decoy).clone();
         let mut laid: Vec<Laid> =
@@ -118,8 +118,9 @@ impl Runner<'_> {
             let gone = laid.iter().filter(|laid| !laid.stays).map(|laid| &laid.decoy);
             let lay = gone.map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.told)));
             let mut replies = destination.send(lay.chain([Command::ClusterLinks]).collect()).await?;
-            let links = links(replies.pop().as_ref());
-            let mut replies = replies.into_iter();
+            let links = replies.pop();
+            none_refused(destination, links.as_slice())?;
+            let (links, mut replies) = (self::links(links.as_ref()), replies.into_iter());
             laid.retain(|laid| laid.stays || !matches!(replies.next(), Some(Reply::Error(_))));
             // Looked at later than the links: a decoy that is still there then was there before.
             let view = ask(destination).await?;
@@ -130,9 +131,11 @@ impl Runner<'_> {
             let is_due = |laid: &&mut Laid| laid.stays && laid.told.is_none_or(|told| told.elapsed() > MEETING);
             let introduce = laid.iter_mut().filter(is_due).map(|laid| {
                 laid.told = Some(Instant::now());
-                self.introduce_to(laid.decoy.from.id, destination, &view)
+                let source = laid.decoy.from.id;
+                self.introduce_to(source, destination, &view).map_err(move |_| source)
             });
-            try_join_all(introduce).await?;
+            let failed: Vec<NodeId> = join_all(introduce).await.into_iter().filter_map(Result::err).collect();
+            laid.retain(|laid| !failed.contains(&laid.decoy.from.id));
             sleep(SOON).await;
         }
     }
