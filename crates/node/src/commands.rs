@@ -16,7 +16,6 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::ClusterInfo => words(&["CLUSTER", "INFO"]),
         Command::ClusterNodes => words(&["CLUSTER", "NODES"]),
         Command::ReadOnly => cmd("READONLY"),
-        Command::ClusterLinks => words(&["CLUSTER", "LINKS"]),
         Command::Publish => words(&["PUBLISH", "tribune", ""]),
         Command::CountKeysInSlot(slot) => with(words(&["CLUSTER", "COUNTKEYSINSLOT"]), slot.number()),
         Command::DatabaseSize => cmd("DBSIZE"),

@@ -17,6 +17,8 @@ pub struct ClusterInfo {
     pub my_epoch: u64,
     /// `cluster_stats_messages_publish_received`: since the server started, from all others.
     pub published_received: u64,
+    /// `cluster_stats_messages_meet_received`: likewise.
+    pub meets_received: u64,
 }
 
 impl ClusterInfo {
@@ -34,6 +36,7 @@ impl ClusterInfo {
                 "cluster_current_epoch" => info.current_epoch = number(),
                 "cluster_my_epoch" => info.my_epoch = number(),
                 "cluster_stats_messages_publish_received" => info.published_received = number(),
+                "cluster_stats_messages_meet_received" => info.meets_received = number(),
                 _ => {}
             }
         }

@@ -26,8 +26,6 @@ pub enum Command {
     ClusterNodes,
     /// `READONLY`: a replica answers questions about its primary's keys over this link.
     ReadOnly,
-    /// `CLUSTER LINKS` (7.0): the connections of the cluster bus that this node has with others.
-    ClusterLinks,
     /// `PUBLISH` of an empty message, which goes to all nodes behind all that this one has told them, on a channel that nobody needs.
     Publish,
     /// `CLUSTER COUNTKEYSINSLOT`: of the selected database.

@@ -7,32 +7,34 @@
 
 use super::{RunError, Runner, together::LOOK};
 use crate::{
-    exchange::{accepted, none_refused},
+    exchange::accepted,
     observe::ask,
-    port::{Command, NodeLink, SlotState},
+    port::{Command, NodeError, NodeLink, SlotState},
 };
-use futures_util::{TryFutureExt, future::join_all};
+use futures_util::future::{join_all, try_join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use topology::{
-    NodeId, NodeView, Reply, Slot, SlotSet,
+    NodeId, NodeView, Slot, SlotSet,
     plan::{Action, NodeRef, Plan, Step},
 };
 
 /// How long it is waited at most until nodes have heard each other.
 const HEARD: Duration = Duration::from_secs(1);
-/// Time between two looks whether a source has been heard. What happens between two of them has no order.
-const SOON: Duration = Duration::from_millis(1);
+/// How often it is tried where a decoy is put right too early.
+const ATTEMPTS: usize = 5;
+/// Time between two looks whether all sources have been heard.
+const SOON: Duration = Duration::from_millis(3);
 /// How long a node takes to introduce itself, at most: it passes over that while its last introduction has not ended.
 const MEETING: Duration = Duration::from_millis(200);
 
 type Views = BTreeMap<NodeId, NodeView>;
 
 /// A slot that does not move and about which a destination is told something else than its source tells it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Decoy {
     /// The source, and the destination.
     from: NodeRef,
@@ -44,17 +46,6 @@ struct Decoy {
     /// Whether the destination believes in it until it hears the source: the word of the owner counts for less there than that of the one who
     /// is told to own it.
     lasts: bool,
-}
-
-/// A decoy that is in use.
-struct Laid {
-    decoy: Decoy,
-    /// Whether the destination believed in it when it was looked at last.
-    stays: bool,
-    /// When the link was made on which the destination heard the source as the decoy was laid, as [`links`] tells.
-    link: Option<i64>,
-    /// When the source was told to introduce itself; none where it is to be told.
-    told: Option<Instant>,
 }
 
 impl Runner<'_> {
@@ -94,67 +85,65 @@ impl Runner<'_> {
         join_all(destinations.into_iter().map(|id| self.clear_doubts_of(of(id)))).await;
     }
 
-    /// With decoys that all have the same destination.
+    /// With decoys that all have the same destination: all at once, and one after the other where that is not enough.
     async fn clear_doubts_of(&self, decoys: Vec<&Decoy>) -> Result<(), RunError> {
         let Some(destination) = decoys.first().map(|decoy| self.link(&decoy.to)).transpose()? else { return Ok(()) };
-        // Late or refused: what is wrong shows in the steps.
-        let _ = timeout(HEARD, self.until_heard(destination, &decoys)).await;
-        // What a message has put right bears no note, and a command would not take it away.
-        let view = ask(destination).await?;
-        let is_right = |decoy: &Decoy| owns(&view, decoy.owner, decoy.slot);
-        let wrong = decoys.into_iter().filter(|decoy| !is_right(decoy));
-        let truth = wrong.map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.owner))).collect();
-        accepted(destination, truth).await?;
+        let (lasting, fleeting): (Vec<&Decoy>, Vec<&Decoy>) = decoys.into_iter().partition(|decoy| decoy.lasts);
+        let are_heard = self.clear_at_once(destination, &lasting).await;
+        put_right(destination, &lasting).await?;
+        let rest = if are_heard.unwrap_or_default() { Vec::new() } else { lasting };
+        // One that fails is no reason to leave out the next.
+        for decoy in rest.into_iter().chain(fleeting) {
+            drop(self.clear_doubt(destination, decoy).await);
+        }
         Ok(())
     }
 
-    /// Lays these decoys, and again those that are put right, until each source has been heard while its decoy was there. Those that are
-    /// refused are left out, and those whose source cannot introduce itself.
-    async fn until_heard(&self, destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<(), RunError> {
-        let lay = |decoy: &&'_ Decoy| (*decoy).clone();
-        let mut laid: Vec<Laid> =
-            decoys.iter().map(lay).map(|decoy| Laid { decoy, stays: false, link: None, told: None }).collect();
-        loop {
-            let gone = laid.iter().filter(|laid| !laid.stays).map(|laid| &laid.decoy);
-            let lay = gone.map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.told)));
-            let mut replies = destination.send(lay.chain([Command::ClusterLinks]).collect()).await?;
-            let links = replies.pop();
-            none_refused(destination, links.as_slice())?;
-            let (links, mut replies) = (self::links(links.as_ref()), replies.into_iter());
-            laid.retain(|laid| laid.stays || !matches!(replies.next(), Some(Reply::Error(_))));
-            // Looked at later than the links: a decoy that is still there then was there before.
-            let view = ask(destination).await?;
-            laid.retain_mut(|laid| !laid.has_served(&links, &view));
-            if laid.is_empty() {
-                return Ok(());
+    /// With decoys that last, whose sources all introduce themselves at the same time; whether all have been heard.
+    async fn clear_at_once(&self, destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<bool, RunError> {
+        lay(destination, decoys).await?;
+        let (begin, before) = (Instant::now(), ask(destination).await?);
+        try_join_all(decoys.iter().map(|decoy| self.introduce_to(decoy.from.id, destination, &before))).await?;
+        let all = before.cluster.meets_received + decoys.len() as u64;
+        while ask(destination).await?.cluster.meets_received < all {
+            if begin.elapsed() > MEETING {
+                return Ok(false);
             }
-            let is_due = |laid: &&mut Laid| laid.stays && laid.told.is_none_or(|told| told.elapsed() > MEETING);
-            let introduce = laid.iter_mut().filter(is_due).map(|laid| {
-                laid.told = Some(Instant::now());
-                let source = laid.decoy.from.id;
-                self.introduce_to(source, destination, &view).map_err(move |_| source)
-            });
-            let failed: Vec<NodeId> = join_all(introduce).await.into_iter().filter_map(Result::err).collect();
-            laid.retain(|laid| !failed.contains(&laid.decoy.from.id));
             sleep(SOON).await;
         }
+        Ok(true)
     }
 
-    /// Lets a node hear another one, which introduces itself to it.
-    async fn let_hear(&self, talker: NodeId, listener: NodeId) -> Result<(), RunError> {
-        let Some(hearer) = self.links.get(&listener).map(AsRef::as_ref) else { return Ok(()) };
-        let (begin, view) = (Instant::now(), ask(hearer).await?);
-        let look = async || Ok::<_, RunError>(links(accepted(hearer, vec![Command::ClusterLinks]).await?.last()));
-        let before = look().await?.get(&talker).copied();
+    async fn clear_doubt(&self, destination: &dyn NodeLink, decoy: &Decoy) -> Result<(), RunError> {
+        for _ in 0..ATTEMPTS {
+            lay(destination, &[decoy]).await?;
+            let heard = self.let_hear(decoy.from.id, decoy.to.id).await;
+            let view = ask(destination).await;
+            put_right(destination, &[decoy]).await?;
+            // Otherwise it may have been put right before the source was heard.
+            if !heard? || owns(&view?, decoy.told, decoy.slot) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a node hear another one, which introduces itself to it; gives whether it has.
+    async fn let_hear(&self, talker: NodeId, listener: NodeId) -> Result<bool, RunError> {
+        let Some(hearer) = self.links.get(&listener).map(AsRef::as_ref) else { return Ok(false) };
+        let (begin, before) = (Instant::now(), ask(hearer).await?);
         let mut told = None;
-        while begin.elapsed() < HEARD && look().await?.get(&talker).copied() == before {
+        while begin.elapsed() < HEARD {
             if told.is_none_or(|told: Instant| told.elapsed() > MEETING) {
                 told = Some(Instant::now());
-                self.introduce_to(talker, hearer, &view).await?;
+                self.introduce_to(talker, hearer, &before).await?;
+            }
+            if ask(hearer).await?.cluster.meets_received > before.cluster.meets_received {
+                return Ok(true);
             }
             sleep(LOOK).await;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Lets a node introduce itself to another one, of which this is the view.
@@ -166,40 +155,23 @@ impl Runner<'_> {
     }
 }
 
-impl Laid {
-    /// Learns what the destination says; whether it has heard the source while the decoy was there.
-    fn has_served(&mut self, links: &BTreeMap<NodeId, i64>, view: &NodeView) -> bool {
-        let link = links.get(&self.decoy.from.id).copied();
-        let was_there = std::mem::replace(&mut self.stays, owns(view, self.decoy.told, self.decoy.slot));
-        if !was_there {
-            // One that has been heard before is to introduce itself once more.
-            self.told = self.told.filter(|_| link.is_none() || link == self.link);
-            self.link = link;
-            return false;
-        }
-        let is_heard = link.is_some() && link != self.link;
-        if is_heard {
-            self.told = None;
-            self.link = link;
-        }
-        is_heard && (self.stays || self.decoy.lasts)
-    }
+/// Tells a destination what is not so.
+async fn lay(destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<(), NodeError> {
+    let lies = decoys.iter().map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.told)));
+    accepted(destination, lies.collect()).await.map(drop)
+}
+
+/// Tells a destination the truth where it does not know it. What a message has put right bears no note, which a command would leave.
+async fn put_right(destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<(), NodeError> {
+    let view = ask(destination).await?;
+    let wrong = decoys.iter().filter(|decoy| !owns(&view, decoy.owner, decoy.slot));
+    let truth = wrong.map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.owner)));
+    accepted(destination, truth.collect()).await.map(drop)
 }
 
 /// Whether a node takes this slot for that one's.
 fn owns(view: &NodeView, owner: NodeId, slot: Slot) -> bool {
     view.entry(owner).is_some_and(|entry| entry.slots.contains(slot))
-}
-
-/// When the links were made on which a node hears others, by its own clock, ms (`CLUSTER LINKS`, Redis 7.0). When it hears an introduction, the
-/// link that it had goes, and what was still under way there is lost; the next one shows up to 100 ms later (redis 7.0.15).
-fn links(reply: Option<&Reply>) -> BTreeMap<NodeId, i64> {
-    let text = |link: &Reply, name: &str| link.field(name).and_then(Reply::as_text).map(String::from);
-    let links = reply.and_then(Reply::as_list).unwrap_or_default().iter();
-    let inbound = links.filter(|link| text(link, "direction").is_some_and(|direction| direction == "from"));
-    inbound
-        .filter_map(|link| Some((text(link, "node")?.parse().ok()?, link.field("create-time")?.as_integer()?)))
-        .collect()
 }
 
 /// All slots that a plan moves.
@@ -375,33 +347,6 @@ mod tests {
         assert_eq!(believers(&one, &views), [node(2).id], "it claims a slot of the source");
         let less = Decoy { from: node(1), owner: node(1).id, slot: 199.try_into().unwrap(), ..decoy(0, 99) };
         assert_eq!(believers(&less, &ignorant(1)), [node(1).id], "it would give its slot away");
-    }
-
-    #[test]
-    fn a_source_is_heard_on_a_new_link_and_not_when_the_last_one_goes() {
-        let laid = |lasts| {
-            let (slot, told, owner) = (199.try_into().unwrap(), node(0).id, node(1).id);
-            let decoy = Decoy { from: node(0), to: node(3), slot, told, owner, lasts };
-            Laid { decoy, stays: false, link: None, told: Some(Instant::now()) }
-        };
-        let look = |laid: &mut Laid, link: Option<i64>, there: bool| {
-            let mut view = view(3, "7.0.15", None).1;
-            let slots = if there { "0-99 199" } else { "0-99" };
-            view.peers.iter_mut().find(|peer| peer.id == node(0).id).unwrap().slots = slots.parse().unwrap();
-            laid.has_served(&link.map(|link| (node(0).id, link)).into_iter().collect(), &view)
-        };
-        for lasts in [true, false] {
-            let mut laid = laid(lasts);
-            for link in [Some(10), Some(10), None, None] {
-                assert!(!look(&mut laid, link, true), "it has not been heard since");
-            }
-            assert!(look(&mut laid, Some(20), true));
-        }
-        let mut laid = laid(false);
-        assert!(!look(&mut laid, Some(10), true) && !look(&mut laid, Some(20), false), "the owner was first, maybe");
-        assert!(laid.told.is_none(), "it is to introduce itself again");
-        assert!(!look(&mut laid, Some(20), true), "laid again");
-        assert!(!look(&mut laid, None, true) && look(&mut laid, Some(30), true));
     }
 
     #[test]
