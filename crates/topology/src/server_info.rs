@@ -93,8 +93,14 @@ impl std::fmt::Display for Engine {
 impl ServerInfo {
     /// Whether the version is this one or a later one. A Valkey server has versions of its own: look at the engine, too.
     pub fn is_since(&self, major: u32, minor: u32) -> bool {
+        self.is_since_patch(major, minor, 0)
+    }
+
+    /// As [`is_since`](Self::is_since), with the third number of the version.
+    pub fn is_since_patch(&self, major: u32, minor: u32, patch: u32) -> bool {
         let mut numbers = self.version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
-        (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (major, minor)
+        let [major_number, minor_number, patch_number] = std::array::from_fn(|_| numbers.next().unwrap_or_default());
+        (major_number, minor_number, patch_number) >= (major, minor, patch)
     }
 
     /// Reads the reply of `INFO`.

@@ -14,6 +14,7 @@ use crate::{
 use futures_util::future::{join_all, try_join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    slice,
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -26,8 +27,6 @@ use topology::{
 const HEARD: Duration = Duration::from_secs(1);
 /// How often it is tried where a decoy is put right too early.
 const ATTEMPTS: usize = 5;
-/// Time between two looks whether all sources have been heard.
-const SOON: Duration = Duration::from_millis(3);
 /// How long a node takes to introduce itself, at most: it passes over that while its last introduction has not ended.
 const MEETING: Duration = Duration::from_millis(200);
 
@@ -74,7 +73,8 @@ impl Runner<'_> {
             if news.is_empty() {
                 break;
             }
-            let heard = join_all(news.into_iter().map(|(source, node)| self.let_hear(source, node))).await;
+            let tell = news.iter().filter_map(|(talker, node)| Some((slice::from_ref(talker), self.links.get(node)?)));
+            let heard = join_all(tell.map(|(talker, node)| self.let_hear(talker, node.as_ref()))).await;
             views = self.views(|_| true).await;
             if heard.iter().any(Result::is_err) {
                 break;
@@ -89,9 +89,8 @@ impl Runner<'_> {
     async fn clear_doubts_of(&self, decoys: Vec<&Decoy>) -> Result<(), RunError> {
         let Some(destination) = decoys.first().map(|decoy| self.link(&decoy.to)).transpose()? else { return Ok(()) };
         let (lasting, fleeting): (Vec<&Decoy>, Vec<&Decoy>) = decoys.into_iter().partition(|decoy| decoy.lasts);
-        let are_heard = self.clear_at_once(destination, &lasting).await;
-        put_right(destination, &lasting).await?;
-        let rest = if are_heard.unwrap_or_default() { Vec::new() } else { lasting };
+        let are_heard = matches!(self.use_decoys(destination, &lasting).await, Ok(Some(_)));
+        let rest = if are_heard { Vec::new() } else { lasting };
         // One that fails is no reason to leave out the next.
         for decoy in rest.into_iter().chain(fleeting) {
             drop(self.clear_doubt(destination, decoy).await);
@@ -99,59 +98,44 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// With decoys that last, whose sources all introduce themselves at the same time; whether all have been heard.
-    async fn clear_at_once(&self, destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<bool, RunError> {
-        lay(destination, decoys).await?;
-        let (begin, before) = (Instant::now(), ask(destination).await?);
-        try_join_all(decoys.iter().map(|decoy| self.introduce_to(decoy.from.id, destination, &before))).await?;
-        let all = before.cluster.meets_received + decoys.len() as u64;
-        while ask(destination).await?.cluster.meets_received < all {
-            if begin.elapsed() > MEETING {
-                return Ok(false);
-            }
-            sleep(SOON).await;
-        }
-        Ok(true)
-    }
-
     async fn clear_doubt(&self, destination: &dyn NodeLink, decoy: &Decoy) -> Result<(), RunError> {
         for _ in 0..ATTEMPTS {
-            lay(destination, &[decoy]).await?;
-            let heard = self.let_hear(decoy.from.id, decoy.to.id).await;
-            let view = ask(destination).await;
-            put_right(destination, &[decoy]).await?;
+            let heard = self.use_decoys(destination, &[decoy]).await?;
             // Otherwise it may have been put right before the source was heard.
-            if !heard? || owns(&view?, decoy.told, decoy.slot) {
+            if heard.is_some_and(|view| owns(&view, decoy.told, decoy.slot)) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Lets a node hear another one, which introduces itself to it; gives whether it has.
-    async fn let_hear(&self, talker: NodeId, listener: NodeId) -> Result<bool, RunError> {
-        let Some(hearer) = self.links.get(&listener).map(AsRef::as_ref) else { return Ok(false) };
-        let (begin, before) = (Instant::now(), ask(hearer).await?);
-        let mut told = None;
-        while begin.elapsed() < HEARD {
-            if told.is_none_or(|told: Instant| told.elapsed() > MEETING) {
-                told = Some(Instant::now());
-                self.introduce_to(talker, hearer, &before).await?;
-            }
-            if ask(hearer).await?.cluster.meets_received > before.cluster.meets_received {
-                return Ok(true);
+    /// Lets a destination hear the sources of these decoys while they are there, and tells it the truth again; gives what it said
+    /// before that, where it has heard them all.
+    async fn use_decoys(&self, destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<Option<NodeView>, RunError> {
+        let heard = async {
+            lay(destination, decoys).await?;
+            let sources: Vec<NodeId> = decoys.iter().map(|decoy| decoy.from.id).collect();
+            self.let_hear(&sources, destination).await
+        };
+        let (heard, view) = (heard.await, ask(destination).await);
+        put_right(destination, decoys, view.as_ref().ok()).await?;
+        Ok(if heard? { Some(view?) } else { None })
+    }
+
+    /// Lets a node hear others, which introduce themselves to it, all at the same time; gives whether it has heard them all in time.
+    async fn let_hear(&self, talkers: &[NodeId], listener: &dyn NodeLink) -> Result<bool, RunError> {
+        let (begin, before) = (Instant::now(), ask(listener).await?);
+        let meeting = self.meeting(&NodeRef { id: before.myself.id, address: listener.address().clone() }, &before)?;
+        let talkers: Vec<_> = talkers.iter().filter_map(|talker| self.links.get(talker)).collect();
+        try_join_all(talkers.iter().map(|talker| accepted(talker.as_ref(), vec![meeting.clone()]))).await?;
+        let all = before.cluster.meets_received + talkers.len() as u64;
+        while ask(listener).await?.cluster.meets_received < all {
+            if begin.elapsed() > MEETING {
+                return Ok(false);
             }
             sleep(LOOK).await;
         }
-        Ok(false)
-    }
-
-    /// Lets a node introduce itself to another one, of which this is the view.
-    async fn introduce_to(&self, talker: NodeId, listener: &dyn NodeLink, view: &NodeView) -> Result<(), RunError> {
-        let Some(talker) = self.links.get(&talker) else { return Ok(()) };
-        let place = NodeRef { id: view.myself.id, address: listener.address().clone() };
-        accepted(talker.as_ref(), vec![self.meeting(&place, view)?]).await?;
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -161,10 +145,11 @@ async fn lay(destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<(), NodeEr
     accepted(destination, lies.collect()).await.map(drop)
 }
 
-/// Tells a destination the truth where it does not know it. What a message has put right bears no note, which a command would leave.
-async fn put_right(destination: &dyn NodeLink, decoys: &[&Decoy]) -> Result<(), NodeError> {
-    let view = ask(destination).await?;
-    let wrong = decoys.iter().filter(|decoy| !owns(&view, decoy.owner, decoy.slot));
+/// Tells a destination the truth where, as it said, it does not know it. What a message has put right bears no note, which a command would
+/// leave.
+async fn put_right(destination: &dyn NodeLink, decoys: &[&Decoy], said: Option<&NodeView>) -> Result<(), NodeError> {
+    let is_right = |decoy: &Decoy| said.is_some_and(|view| owns(view, decoy.owner, decoy.slot));
+    let wrong = decoys.iter().filter(|decoy| !is_right(decoy));
     let truth = wrong.map(|decoy| Command::SetSlot(decoy.slot, SlotState::Node(decoy.owner)));
     accepted(destination, truth.collect()).await.map(drop)
 }
@@ -184,8 +169,7 @@ fn moved(plan: &Plan) -> SlotSet {
 
 /// Whether this server takes such notes: Redis from 7.0.12 on, and Valkey, before 8.0.
 fn takes_notes(view: &NodeView) -> bool {
-    let numbers = view.server.version.split('.').map(|number| number.parse().unwrap_or_default());
-    numbers.collect::<Vec<u32>>() >= vec![7, 0, 12] && !view.server.is_since(8, 0)
+    view.server.is_since_patch(7, 0, 12) && !view.server.is_since(8, 0)
 }
 
 /// The two nodes of a move that needs a decoy, as they say.

@@ -1,7 +1,7 @@
 //! Replicas that do not follow while slots move: Valkey 8.0 and newer lets them carry out each `SETSLOT` first.
 
 use super::scene::Scene;
-use crate::support::{eventually, value};
+use crate::support::eventually;
 use std::time::Duration;
 use testservers::engine;
 
@@ -11,7 +11,7 @@ fn a_move_waits_for_replicas_that_stand_still_for_a_while_and_then_ends() {
         let Some(engine) = engine(name) else { continue };
         let scene = Scene::new(&engine, 6, 3, 200);
         scene.assert_replicas_in_sync();
-        let replica = replica_of(&scene, 1);
+        let replica = scene.replica_of(1);
         scene.servers[replica].stop_process();
         let mut running = scene.start(&format!("{} --dialect migrate", scene.reshard(60, 0, 1)));
         // The server gives up on its replica after 2 s, for the first time.
@@ -25,22 +25,13 @@ fn a_move_waits_for_replicas_that_stand_still_for_a_while_and_then_ends() {
     }
 }
 
-pub(super) fn replica_of(scene: &Scene, primary: usize) -> usize {
-    let port = scene.servers[primary].port().to_string();
-    let follows = |node: &usize| {
-        let info = scene.servers[*node].call_ok(&["INFO", "replication"]);
-        value(&info, "master_port").as_deref() == Some(&port)
-    };
-    (3..6).find(follows).unwrap()
-}
-
 #[test]
 fn a_move_ends_when_a_replica_does_not_come_back_and_is_resumed_when_it_does() {
     let Some(engine) = engine("valkey-9.1") else { return };
     let scene = Scene::new(&engine, 6, 3, 200);
     scene.assert_replicas_in_sync();
     let before = scene.slots(1).len();
-    let replica = replica_of(&scene, 1);
+    let replica = scene.replica_of(1);
     scene.servers[replica].stop_process();
     let run = scene.tribune(&format!("{} --dialect migrate", scene.reshard(60, 0, 1)));
     let told = run.err.contains("have not followed for 30 s")

@@ -183,6 +183,14 @@ impl Scene {
         self.servers.iter().filter(|server| server.is_running()).flat_map(of).collect()
     }
 
+    /// The first node that follows this one.
+    pub(crate) fn replica_of(&self, primary: usize) -> usize {
+        let port = self.servers[primary].port().to_string();
+        let follows =
+            |server: &Server| value(&server.call_ok(&["INFO", "replication"]), "master_port").as_deref() == Some(&port);
+        self.servers.iter().position(follows).unwrap()
+    }
+
     /// Every replica has all that its primary has.
     #[track_caller]
     pub(crate) fn assert_replicas_in_sync(&self) {

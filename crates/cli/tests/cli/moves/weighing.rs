@@ -1,6 +1,6 @@
 //! Who is asked how large keys are, on servers that do not tell by themselves.
 
-use super::{lag::replica_of, scene::Scene};
+use super::scene::Scene;
 use testservers::engine;
 
 #[test]
@@ -9,7 +9,7 @@ fn keys_are_weighed_by_a_replica_where_there_is_one() {
         let Some(engine) = engine(name) else { continue };
         let scene = Scene::new(&engine, 6, 3, 300);
         scene.assert_replicas_in_sync();
-        let (source, replica) = (0, replica_of(&scene, 0));
+        let (source, replica) = (0, scene.replica_of(0));
         let slots = scene.slots(source).len();
         for node in [source, replica] {
             scene.servers[node].call_ok(&["CONFIG", "RESETSTAT"]);
