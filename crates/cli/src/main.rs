@@ -37,7 +37,7 @@ fn hidden(words: &[String], printer: &mut Printer) -> Option<ExitStatus> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words[..] {
         ["agent", directory] => agent::run(Path::new(directory)).map_err(|error| error.to_string()),
-        ["local-supervisor", directory] => local::supervise(Path::new(directory)).map_err(|error| error.to_string()),
+        ["local-supervisor", directory] => native::local::supervise(Path::new(directory)),
         ["exec-server", lock, parent, "--", program, ref arguments @ ..] => {
             // Comes back only when the server could not be started.
             Err(agent::exec_server(Path::new(lock), parent, Path::new(program), arguments).to_string())

@@ -18,7 +18,7 @@ mod import;
 mod import_follow;
 mod import_progress;
 mod info;
-mod local;
+pub(crate) mod local;
 mod move_args;
 mod named;
 mod plan_file;

@@ -6,6 +6,7 @@ use agent::{
     file::{self, Survives},
     lock::{self, LockError, RecordLock, Signal},
 };
+use operations::control::Report;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -311,6 +312,29 @@ impl Cluster {
     pub fn has_run(&self, port: u16) -> bool {
         let kept = |directory: MemberDirectory| directory.data().join("nodes.conf").exists();
         kept(self.member_directory(port)) || kept(self.leaving_directory(port))
+    }
+
+    /// What a member's server keeps of the cluster, `nodes.conf`; none before its first run.
+    pub(crate) fn kept_nodes(&self, port: u16) -> Option<String> {
+        fs::read_to_string(self.member_directory(port).data().join("nodes.conf")).ok()
+    }
+
+    /// Where the loop tells what it is at.
+    pub(crate) fn loop_file(&self) -> PathBuf {
+        self.directory.join("loop.json")
+    }
+
+    /// What the loop is at, while the supervisor runs and the cluster is formed.
+    pub fn loop_report(&self) -> Result<Option<Report>, LocalError> {
+        if self.supervisor()?.is_none() || !self.loop_file().exists() {
+            return Ok(None);
+        }
+        Ok(Some(file::read(&self.loop_file())?))
+    }
+
+    /// The process of the command that works on the cluster now, if there is one.
+    pub(crate) fn commanded_by(&self) -> Option<i32> {
+        lock::holder(&self.directory.join("command.lock")).ok().flatten()
     }
 
     /// Addresses at which clients find the cluster.

@@ -108,6 +108,8 @@ fn configuration(port: u16) -> String {
          cluster-config-file nodes.conf\n\
          # How long a node may be silent before the others vote to replace it, in milliseconds.\n\
          cluster-node-timeout 5000\n\
+         # Replicas go where the loop puts them, and nowhere by themselves.\n\
+         cluster-allow-replica-migration no\n\
          # Every write is kept in the append-only file: a restart loses at most the last second.\n\
          appendonly yes\n\
          save \"\"\n\

@@ -2,6 +2,7 @@
 
 use crate::Engine;
 use serde::{Deserialize, Serialize};
+use topology::control::Desired;
 
 /// What a cluster was asked to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -10,10 +11,13 @@ pub struct Settings {
     pub format: u32,
     /// The server program that its members run.
     pub engine: Engine,
-    /// How many shards it was made with.
+    /// How many shards it is to have.
     pub shards: usize,
-    /// How many replicas each shard was made with.
+    /// How many replicas each shard is to have.
     pub replicas: usize,
+    /// How many replicas there are to be beyond these, wherever there are fewest.
+    #[serde(default)]
+    pub extra: usize,
     /// Whether it was made to the end: its members know each other and keep that in their data.
     pub formed: bool,
 }
@@ -21,6 +25,11 @@ pub struct Settings {
 impl Settings {
     /// Settings of a cluster that is still to be made.
     pub const fn new(engine: Engine, shards: usize, replicas: usize) -> Self {
-        Self { format: 1, engine, shards, replicas, formed: false }
+        Self { format: 1, engine, shards, replicas, extra: 0, formed: false }
+    }
+
+    /// The shape that the loop keeps it in.
+    pub const fn desired(&self) -> Desired {
+        Desired { shards: self.shards, replicas: self.replicas, extra: self.extra }
     }
 }

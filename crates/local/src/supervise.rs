@@ -1,22 +1,25 @@
 //! The supervisor: one agent for each member, always.
 
-use crate::{Cluster, LocalError};
+use crate::{Cluster, LocalError, keeping::keep_shape};
 use agent::{
     MemberDirectory,
     lock::{self, LockError, Signal},
 };
+use operations::port::Dialer;
 use std::{
     collections::BTreeSet,
     fs,
     io::{self, Write},
     path::Path,
+    pin::pin,
     process::Stdio,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinSet,
     time::sleep,
 };
@@ -35,18 +38,18 @@ const LARGEST_LOG: u64 = 1_000_000;
 ///
 /// # Errors
 /// When another supervisor runs there or the directory cannot be used.
-pub fn supervise(directory: &Path) -> Result<(), LocalError> {
+pub fn supervise(directory: &Path, dialer: Arc<dyn Dialer>) -> Result<(), LocalError> {
     // A terminal that is closed must not end the cluster. It fails only for who is the leader of a session already.
     rustix::process::setsid().ok();
     let cluster = Cluster::new(&directory.file_name().unwrap_or_default().to_string_lossy(), directory.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(LocalError::EventLoop)?;
-    let outcome = runtime.block_on(keep_all(&cluster));
+    let outcome = runtime.block_on(keep_all(&cluster, dialer));
     // Threads that still wait for the end of an agent have nothing to say any more.
     runtime.shutdown_background();
     outcome
 }
 
-async fn keep_all(cluster: &Cluster) -> Result<(), LocalError> {
+async fn keep_all(cluster: &Cluster, dialer: Arc<dyn Dialer>) -> Result<(), LocalError> {
     let hear = |kind| signal(kind).map_err(LocalError::EventLoop);
     let (mut terminate, mut interrupt, mut look_again) =
         (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?, hear(SignalKind::hangup())?);
@@ -54,6 +57,9 @@ async fn keep_all(cluster: &Cluster) -> Result<(), LocalError> {
     let (stop, stopping) = watch::channel(false);
     let mut kept: BTreeSet<u16> = BTreeSet::new();
     let mut keepers = JoinSet::new();
+    let changed = Arc::new(Notify::new());
+    let asked = Arc::new(Notify::new());
+    let mut keeping = pin!(keep_shape(cluster, dialer, Arc::clone(&changed), Arc::clone(&asked)));
     log(cluster, "watching");
     // Whoever started it waits for this word.
     writeln!(io::stdout(), "ready").ok();
@@ -67,7 +73,9 @@ async fn keep_all(cluster: &Cluster) -> Result<(), LocalError> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = look_again.recv() => {}
+            _ = look_again.recv() => asked.notify_one(),
+            () = changed.notified() => {}
+            () = &mut keeping => {}
             Some(Ok(port)) = keepers.join_next() => {
                 kept.remove(&port);
             }
@@ -168,7 +176,7 @@ async fn released(directory: &MemberDirectory) {
 }
 
 /// A line in the log, which is standard error. A log that has grown too long begins anew.
-fn log(cluster: &Cluster, line: &str) {
+pub(crate) fn log(cluster: &Cluster, line: &str) {
     let path = cluster.supervisor_log();
     if fs::metadata(&path).is_ok_and(|log| log.len() > LARGEST_LOG)
         && let Ok(file) = fs::OpenOptions::new().write(true).open(&path)

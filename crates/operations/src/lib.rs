@@ -1,6 +1,7 @@
 //! Reads clusters and runs plans through ports; knows no client library and no platform.
 
 pub mod backup;
+pub mod control;
 pub mod everywhere;
 mod exchange;
 pub mod functions;

@@ -2,6 +2,7 @@
 
 mod command;
 mod error;
+mod fleet;
 mod reading;
 mod replication;
 
@@ -10,6 +11,7 @@ pub use command::{
     OwnsNothing, Rehearsal, Restoration, SlotState, Superseded, ValueType,
 };
 pub use error::{NodeError, TlsTrouble, Trouble};
+pub use fleet::{Fleet, FleetError, MayGo, StillNeeded};
 pub use reading::Reading;
 pub use replication::{Replicated, ReplicationDialer, ReplicationLink, ReplicationOptions};
 

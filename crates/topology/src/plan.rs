@@ -221,6 +221,19 @@ pub enum Action {
         #[serde(default)]
         follow: bool,
     },
+    /// Have the platform run so many more members.
+    AddMembers {
+        /// How many.
+        count: usize,
+    },
+    /// Have the platform end a member for good, with its data.
+    RemoveMember {
+        /// The platform's name for it.
+        member: String,
+        /// The node that it is or was, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<NodeRef>,
+    },
     /// Let all these nodes forget one that owns nothing any more.
     Forget {
         /// The node to forget.
@@ -359,7 +372,38 @@ impl Action {
             | Self::AwaitService { nodes }
             | Self::AwaitReplicas { nodes } => nodes.iter_mut().collect(),
             Self::Forget { node, by } => std::iter::once(node).chain(by).collect(),
+            Self::AddMembers { .. } => Vec::new(),
+            Self::RemoveMember { node, .. } => node.iter_mut().collect(),
             Self::ImportKeys { to, .. } => to.iter_mut().map(|share| &mut share.node).collect(),
+        }
+    }
+
+    /// The word by which it is written as JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SetEpoch { .. } => "set-epoch",
+            Self::AddSlots { .. } => "add-slots",
+            Self::Meet { .. } => "meet",
+            Self::Replicate { .. } => "replicate",
+            Self::AwaitAgreement { .. } => "await-agreement",
+            Self::AwaitService { .. } => "await-service",
+            Self::AwaitReplicas { .. } => "await-replicas",
+            Self::MoveSlots { .. } => "move-slots",
+            Self::YieldSlots { .. } => "yield-slots",
+            Self::SettleSlots { .. } => "settle-slots",
+            Self::CloseSlots { .. } => "close-slots",
+            Self::GatherKeys { .. } => "gather-keys",
+            Self::GiveUpSlots { .. } => "give-up-slots",
+            Self::Reset { .. } => "reset",
+            Self::Detach { .. } => "detach",
+            Self::Failover { .. } => "failover",
+            Self::CopyFunctions { .. } => "copy-functions",
+            Self::Retire { .. } => "retire",
+            Self::Configure { .. } => "configure",
+            Self::ImportKeys { .. } => "import-keys",
+            Self::AddMembers { .. } => "add-members",
+            Self::RemoveMember { .. } => "remove-member",
+            Self::Forget { .. } => "forget",
         }
     }
 

@@ -1,8 +1,10 @@
 //! `tribune local`: clusters of processes on this machine.
 
 mod faults;
+mod keeping;
 mod logs;
 mod membership;
+mod scale;
 pub(crate) mod status;
 mod stop;
 mod up;
@@ -16,6 +18,7 @@ use clap::{Args, Subcommand};
 use local::{Cluster, Home, LocalError};
 use node::{ConnectOptions, Connector};
 use operations::observe::{Observation, look};
+use std::{path::Path, sync::Arc};
 use topology::{Host, NodeAddr};
 
 /// What to do with a cluster of this machine.
@@ -39,6 +42,8 @@ pub(crate) enum LocalCommand {
     Add(membership::AddArgs),
     /// Take a server out of the cluster and remove it with its data
     Remove(membership::RemoveArgs),
+    /// Give a cluster another number of shards or replicas, while it serves
+    Scale(scale::ScaleArgs),
     /// List the clusters of this machine
     List(status::ListArgs),
     /// Print the server program that up would use
@@ -65,6 +70,7 @@ pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitS
         LocalCommand::Resume(arguments) => faults::resume(arguments, printer),
         LocalCommand::Add(arguments) => block_on(membership::add(arguments, printer)),
         LocalCommand::Remove(arguments) => block_on(membership::remove(arguments, printer)),
+        LocalCommand::Scale(arguments) => block_on(scale::run(arguments, printer)),
         LocalCommand::List(arguments) => status::list(arguments, printer),
         LocalCommand::Engine(arguments) => block_on(up::engine(arguments, printer)),
     }
@@ -85,6 +91,15 @@ impl Name {
 /// The words that name a cluster again in another command.
 fn again(name: &str) -> String {
     if name == "main" { String::new() } else { format!(" --name {name}") }
+}
+
+/// Runs the supervisor of the cluster in this directory.
+///
+/// # Errors
+/// In words, when it cannot run.
+pub(crate) fn supervise(directory: &Path) -> Result<(), String> {
+    let dialer = connector().map_err(|failure| failure.what)?;
+    local::supervise(directory, Arc::new(dialer)).map_err(|error| error.to_string())
 }
 
 /// Servers of this machine have neither password nor TLS: they listen on loopback alone.

@@ -6,6 +6,7 @@ use super::units;
 use crate::printer::{DIM, Printer};
 pub(crate) use names::Names;
 use std::{collections::BTreeSet, fmt::Write as _, mem::discriminant, time::Duration};
+use topology::control::Decision;
 use topology::plan::{Action, Dialect, FailoverKind, ImportShare, Plan, Step};
 
 /// Moves of one stage that are told one by one; JSON has them all.
@@ -129,6 +130,18 @@ pub(crate) fn stages(plan: &Plan) -> Vec<String> {
     plan.stages().map(line).collect()
 }
 
+/// What one step does, in one line.
+pub(crate) fn deed(action: &Action) -> String {
+    let decision = Decision { steps: vec![(action.clone(), String::new())], ..Decision::default() };
+    let plan = decision.plan(String::new(), action.clone().nodes_mut().into_iter().map(|node| node.clone()).collect());
+    let names = Names::of(&plan);
+    if let Action::MoveSlots { slots, from, to, .. } = action {
+        return format!("{:8}  {}  {}", "move", units::count(slots.len(), "slot"), names.pair(from, ">", to));
+    }
+    let (verb, items) = deeds(&plan.steps.iter().collect::<Vec<_>>(), &names);
+    format!("{verb:8}  {}", items.join("   "))
+}
+
 /// What the steps of a stage do, as a verb and to what; moves have lines of their own.
 fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
     let Some(first) = steps.first() else { return ("", Vec::new()) };
@@ -189,6 +202,14 @@ fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
             let what = format!("database{plural} {} of {source}", numbers.join(", "));
             let share = |share: &ImportShare| format!("{} > {}", units::many(share.keys, "key"), share.node.address);
             (if *copy { "copy" } else { "move" }, std::iter::once(what).chain(to.iter().map(share)).collect())
+        }
+        Action::AddMembers { count } => ("start", vec![units::count(*count, "new member")]),
+        Action::RemoveMember { .. } => {
+            let what = |action: &Action| match action {
+                Action::RemoveMember { member, .. } => Some(format!("member {member}")),
+                _ => None,
+            };
+            ("remove", each(&what))
         }
         other => ("step", vec![format!("{other:?}")]),
     }

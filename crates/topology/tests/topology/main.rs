@@ -1,6 +1,7 @@
 //! The crate by its public doors: with what real servers said, with views made by hand, and with whatever may come.
 #![cfg(test)]
 
+mod control;
 mod findings;
 mod golden_plans;
 mod hand;

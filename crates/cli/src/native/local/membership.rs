@@ -82,6 +82,10 @@ pub(crate) async fn add(arguments: &AddArgs, printer: &mut Printer) -> Result<Ex
         }
         return Err(failure);
     }
+    let mut settings = cluster.settings()?;
+    settings.extra += 1;
+    cluster.keep(&settings)?;
+    cluster.start()?;
     Ok(ExitStatus::Done)
 }
 
@@ -140,6 +144,12 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
     if !arguments.yes && !prompt::confirm(printer, &question)? {
         return Err(Failure::new("not confirmed; nothing was changed"));
     }
+    // Whatever becomes of this command, the loop is not to put another one in its place.
+    if !leaving {
+        let mut settings = cluster.settings()?;
+        settings.extra = settings.extra.saturating_sub(1);
+        cluster.keep(&settings)?;
+    }
     // It stops first: a node that runs would tell the others of itself again. Its data goes when all have forgotten it.
     if leaving || cluster.member(port).is_ok() {
         cluster.take_out(port)?;
@@ -151,6 +161,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
         return Err(failure.advice(format!("its server is stopped and its data kept; go on: {again}")));
     }
     cluster.discard(port)?;
+    cluster.start()?;
     let silent = view.silent().filter(|(node, _)| node.address.port != port).count();
     if silent > 0 {
         printer.note(&format!(
@@ -184,7 +195,7 @@ fn leave(
             Err(Failure::new(format!("127.0.0.1:{port} owns {slots} and holds {keys}, and no other node knows it"))
                 .because("nobody could say that this data is elsewhere, too"))
         }
-        None if cluster.has_run(port) => {
+        None if cluster.has_run(port) && !view.served().complement().is_empty() => {
             let again = super::again(cluster.name());
             Err(Failure::new(format!("no node that answers knows the member on port {port}, and it does not answer"))
                 .because("its data could be the only copy")

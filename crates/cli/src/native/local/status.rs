@@ -1,6 +1,6 @@
 //! `tribune local status` and `list`
 
-use super::{Name, again, look_through, program};
+use super::{Name, again, keeping, look_through, program};
 use crate::{
     failure::{ExitStatus, Failure},
     native::{print_json, status, units},
@@ -8,6 +8,7 @@ use crate::{
 };
 use clap::Args;
 use local::{Cluster, Engine, Home, MemberState, MemberStatus, Settings};
+use operations::control::Report;
 use std::fmt::Write as _;
 use topology::{
     findings::{FindingCode, Severity},
@@ -43,6 +44,9 @@ pub(crate) struct LocalReport<'a> {
     processes: Vec<ProcessFinding>,
     /// Its members by port.
     members: Vec<MemberStatus>,
+    /// What the loop that keeps it is at; none while it does not run.
+    #[serde(rename = "loop")]
+    keeping: Option<Report>,
     /// The cluster as its servers see it; none when none answers.
     cluster: Option<ClusterReport>,
 }
@@ -77,6 +81,7 @@ pub(crate) async fn run(arguments: &StatusArgs, printer: &mut Printer) -> Result
                 settings: cluster.settings()?,
                 processes: processes(&cluster)?,
                 members: cluster.members()?,
+                keeping: cluster.loop_report()?,
                 cluster: report,
             },
         )?;
@@ -133,6 +138,9 @@ pub(crate) fn screen(cluster: &Cluster, report: Option<&ClusterReport>, width: u
         None => {
             let _ = writeln!(text, "cluster {}: no server answers", cluster.name());
         }
+    }
+    if let Some(report) = cluster.loop_report()? {
+        text.push_str(&keeping::text(&report));
     }
     Ok(text)
 }

@@ -186,7 +186,9 @@ async fn make(
         Err(refusal) => return Err(refusal.into()),
     }
     settings.formed = true;
-    Ok(cluster.keep(&settings)?)
+    cluster.keep(&settings)?;
+    // From now on the supervisor keeps it in this shape.
+    Ok(cluster.start()?)
 }
 
 fn half_made(arguments: &UpArgs, cluster: &Cluster, found: usize, wanted: usize) -> Failure {

@@ -1,0 +1,43 @@
+//! What the loop that keeps a cluster in its shape is at.
+
+use crate::native::{plan_text, units};
+use operations::control::{Doing, Report};
+use std::{fmt::Write as _, time::Duration};
+
+/// What the loop is at, line by line; nothing when it has nothing to do.
+pub(crate) fn text(report: &Report) -> String {
+    let mut text = String::new();
+    if report.settled && report.held.is_none() && report.trouble.is_none() {
+        return text;
+    }
+    text.push_str("\nloop\n");
+    for line in [&report.trouble, &report.held].into_iter().flatten() {
+        let _ = writeln!(text, "  {:8}  {line}", "held");
+    }
+    for doing in &report.doing {
+        let _ = writeln!(text, "  {}", line(doing));
+        let _ = writeln!(text, "  {:8}  {}", "", doing.reason);
+    }
+    for failure in &report.failures {
+        let again = units::duration(Duration::from_secs_f64(failure.again_in_seconds.max(0.0)));
+        let _ = writeln!(text, "  {}", plan_text::deed(&failure.action));
+        let _ = writeln!(text, "  {:8}  failed: {}; tried again in {again}", "", failure.error);
+    }
+    for wait in &report.waits {
+        let _ = writeln!(text, "  {:8}  {}: {}", "waits", wait.what, wait.why);
+    }
+    text
+}
+
+/// What it does or waits for, in one line.
+pub(crate) fn summary(report: &Report) -> String {
+    let doing = report.doing.first().map(line);
+    let waits = || report.waits.first().map(|wait| format!("waiting for {}: {}", wait.what, wait.why));
+    doing.or_else(waits).unwrap_or_else(|| "looking".to_owned())
+}
+
+fn line(doing: &Doing) -> String {
+    let took = units::duration(Duration::from_secs_f64(doing.for_seconds.max(0.0)));
+    let progress = doing.progress.as_ref().map_or_else(String::new, |progress| format!("    {progress}"));
+    format!("{}    {took}{progress}", plan_text::deed(&doing.action))
+}

@@ -1,0 +1,102 @@
+//! The members of a cluster of this machine, as the loop that keeps it sees them.
+
+use crate::{Cluster, LocalError, MemberState, MemberStatus};
+use futures_util::future::BoxFuture;
+use operations::port::{Fleet, FleetError, MayGo};
+use std::{net::Ipv4Addr, sync::Arc};
+use tokio::sync::Notify;
+use topology::{Data, FleetMember, Host, NodeAddr, NodeId, Process};
+
+/// The processes of a cluster of this machine.
+pub struct LocalFleet {
+    cluster: Cluster,
+    /// Lets the supervisor look for new members.
+    changed: Arc<Notify>,
+}
+
+impl LocalFleet {
+    /// The members of this cluster; whoever supervises it is told when there are others.
+    pub(crate) const fn new(cluster: Cluster, changed: Arc<Notify>) -> Self {
+        Self { cluster, changed }
+    }
+
+    fn member(&self, status: &MemberStatus) -> FleetMember {
+        let process = match status.state {
+            MemberState::Running | MemberState::Paused => Process::Runs,
+            MemberState::Starting | MemberState::CrashLoop => Process::Starts,
+            MemberState::Stopped => Process::Stopped,
+        };
+        FleetMember {
+            name: status.port.to_string(),
+            address: Some(NodeAddr::new(Host::Ip(Ipv4Addr::LOCALHOST.into()), status.port)),
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            zone: None,
+            process,
+            // While it runs it says so itself.
+            id: if process == Process::Runs { None } else { self.kept_id(status.port) },
+            data: if self.cluster.has_run(status.port) { Data::Kept } else { Data::Nothing },
+        }
+    }
+
+    /// The node id that a member's data belongs to, by the line for itself in what its server keeps of the cluster.
+    fn kept_id(&self, port: u16) -> Option<NodeId> {
+        let text = self.cluster.kept_nodes(port)?;
+        let myself = text.lines().find(|line| line.split(' ').nth(2).is_some_and(|flags| flags.contains("myself")))?;
+        myself.split(' ').next()?.parse().ok()
+    }
+
+    fn add_now(&self, count: usize) -> Result<(), LocalError> {
+        let engine = self.cluster.settings()?.engine;
+        let last = self.cluster.ports()?.last().copied().unwrap_or_default();
+        let (mut port, mut made, mut refused) = (last, 0, None);
+        // Ports that something else has are left out.
+        while made < count && port < last.saturating_add(FURTHER) {
+            port = port.saturating_add(1);
+            match self.cluster.write_members(port, 1, &engine) {
+                Ok(_) => made += 1,
+                Err(error @ LocalError::PortTaken { .. }) => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        self.changed.notify_one();
+        match refused {
+            Some(error) if made < count => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How far beyond the last member's port a free one is looked for.
+const FURTHER: u16 = 200;
+
+impl Fleet for LocalFleet {
+    fn members(&self) -> BoxFuture<'_, Result<Vec<FleetMember>, FleetError>> {
+        Box::pin(async {
+            let members = self.cluster.members().map_err(|error| failed(&error))?;
+            Ok(members.iter().map(|status| self.member(status)).collect())
+        })
+    }
+
+    fn add(&self, count: usize) -> BoxFuture<'_, Result<(), FleetError>> {
+        Box::pin(async move { self.add_now(count).map_err(|error| failed(&error)) })
+    }
+
+    fn held(&self) -> Option<String> {
+        self.cluster.commanded_by().map(|pid| format!("a command works on the cluster: process {pid}"))
+    }
+
+    fn remove<'a>(&'a self, member: &'a str, _: MayGo) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async move {
+            let port: u16 = member.parse().map_err(|_| FleetError(format!("no member is named {member}")))?;
+            let cluster = self.cluster.clone();
+            let work = move || cluster.take_out(port).and_then(|()| cluster.discard(port));
+            let removed = tokio::task::spawn_blocking(work).await;
+            self.changed.notify_one();
+            removed.map_err(|error| FleetError(error.to_string()))?.map_err(|error| failed(&error))
+        })
+    }
+}
+
+fn failed(error: &LocalError) -> FleetError {
+    FleetError(error.to_string())
+}

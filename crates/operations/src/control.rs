@@ -1,0 +1,159 @@
+//! The loop that keeps a cluster in its shape: look, decide, begin what is safe, look again.
+//!
+//! It is level-triggered: nothing that it remembers is needed, and it can be dropped at any await. What runs is dropped with it, and
+//! whoever begins anew finds from the world what is left to do.
+
+mod eyes;
+mod past;
+mod report;
+mod work;
+
+pub use report::{Doing, Failure, Report};
+
+use crate::{
+    moving::{Moves, Pace},
+    observe::Observation,
+    port::{Dialer, Fleet, FleetError},
+    run::Patience,
+};
+use eyes::Eyes;
+use past::Past;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use topology::{
+    FleetMember, NodeAddr,
+    control::{Decision, Desired, World, decide},
+};
+use work::Work;
+
+/// How long servers may take to answer a look; those that take longer are told of as silent.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long the platform may take to tell of its members.
+const PLATFORM: Duration = Duration::from_secs(10);
+/// Between two looks while something is under way or waited for.
+const SOON: Duration = Duration::from_millis(100);
+/// Between two looks at a cluster that is as it should be.
+const CALM: Duration = Duration::from_secs(1);
+/// Just long enough for what was begun to show.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
+/// What the loop works with.
+#[derive(Clone)]
+pub struct Means {
+    /// How servers are reached.
+    pub dialer: Arc<dyn Dialer>,
+    /// What runs them.
+    pub fleet: Arc<dyn Fleet>,
+    /// How fast slots are moved.
+    pub pace: Pace,
+    /// How long one step may wait for what the servers do on their own.
+    pub patience: Patience,
+}
+
+/// The loop of one cluster.
+pub struct Control<'a> {
+    means: Means,
+    desired: watch::Receiver<Desired>,
+    tell: &'a (dyn Fn(&Report) + Send + Sync),
+    eyes: Eyes,
+    past: Past,
+    work: Work,
+}
+
+impl<'a> Control<'a> {
+    /// A loop that has not looked yet. It follows what is desired, and tells of itself whenever that changes.
+    pub fn new(means: Means, desired: watch::Receiver<Desired>, tell: &'a (dyn Fn(&Report) + Send + Sync)) -> Self {
+        let eyes = Eyes::new(Arc::clone(&means.dialer));
+        Self { means, desired, tell, eyes, past: Past::default(), work: Work::default() }
+    }
+
+    /// Keeps the cluster in its shape, for ever. To end it, drop it: what runs ends between two commands.
+    pub async fn keep(mut self) {
+        loop {
+            let pause = self.pass().await;
+            let Self { work, desired, .. } = &mut self;
+            work.while_it_goes_on(async {
+                tokio::select! {
+                    biased;
+                    Ok(()) = desired.changed() => {}
+                    () = sleep(pause) => {}
+                }
+            })
+            .await;
+        }
+    }
+
+    /// Looks once, decides and begins; gives how long to wait before the next look.
+    async fn pass(&mut self) -> Duration {
+        let desired = self.desired.borrow_and_update().clone();
+        let fleet = Arc::clone(&self.means.fleet);
+        let told = self.work.while_it_goes_on(timeout(PLATFORM, fleet.members())).await;
+        let members = match told.unwrap_or_else(|_| Err(silent())) {
+            Ok(members) => members,
+            Err(error) => {
+                (self.tell)(&Report::blind(desired, &error));
+                return CALM;
+            }
+        };
+        let addresses: Vec<NodeAddr> = members.iter().filter_map(|member| member.address.clone()).collect();
+        let Self { eyes, work, .. } = self;
+        let observation = work.while_it_goes_on(eyes.look(&addresses, LOOK)).await;
+        self.take_in(&members, &observation);
+        let memory = self.past.memory(Instant::now(), self.work.under_way());
+        let world = World { desired: &desired, members: &members, view: &observation.view, memory: &memory };
+        let decision = decide(&world);
+        let held = fleet.held();
+        if held.is_none() {
+            self.act(&decision, &observation);
+        }
+        self.report(desired, decision, held)
+    }
+
+    fn take_in(&mut self, members: &[FleetMember], observation: &Observation) {
+        self.past.see(Instant::now(), members, &observation.view);
+        for finished in self.work.finished() {
+            self.past.take(Instant::now(), finished);
+        }
+    }
+
+    /// Begins the steps that are to be done, but for those that have just failed.
+    fn act(&mut self, decision: &Decision, observation: &Observation) {
+        self.work.cancel(&decision.cancel);
+        let now = Instant::now();
+        let mut steps = decision.steps.clone();
+        steps.retain(|(action, _)| self.past.may_try(now, action));
+        self.work.begin(&self.means, steps, observation);
+    }
+
+    fn report(&mut self, desired: Desired, decision: Decision, held: Option<String>) -> Duration {
+        let now = Instant::now();
+        let report = Report {
+            desired,
+            settled: decision.is_settled() && self.work.is_empty(),
+            doing: self.work.doing(now),
+            waits: decision.waits,
+            failures: self.past.failures(now),
+            held,
+            trouble: None,
+        };
+        (self.tell)(&report);
+        match (report.settled, self.work.has_just_begun(now)) {
+            (true, _) => CALM,
+            (false, true) => AT_ONCE,
+            (false, false) => SOON,
+        }
+    }
+}
+
+impl Means {
+    fn moves(&self) -> Moves {
+        Moves { dialer: Arc::clone(&self.dialer), pace: self.pace, replace: false }
+    }
+}
+
+fn silent() -> FleetError {
+    FleetError(format!("the platform has not answered for {} s", PLATFORM.as_secs()))
+}

@@ -1,0 +1,113 @@
+//! What the loop remembers: since when nobody answers, and what has failed.
+
+use super::{Failure, work::Finished};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::Instant;
+use topology::{ClusterView, FleetMember, NodeId, control::Memory, plan::Action};
+
+/// How long to wait before a step that failed is tried again: once for each time in a row.
+const AGAIN: [Duration; 5] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(10),
+];
+/// What has failed is forgotten this long after it could have been tried again.
+const FORGOTTEN: Duration = Duration::from_mins(1);
+
+/// The loop's memory.
+#[derive(Default)]
+pub(super) struct Past {
+    silent: BTreeMap<NodeId, Instant>,
+    absent: BTreeMap<String, Instant>,
+    prepared: BTreeSet<NodeId>,
+    failed: BTreeMap<Key, Failed>,
+}
+
+/// What a step is about: enough to know it again when it is wanted again, with other slots perhaps.
+type Key = (&'static str, Vec<NodeId>, String);
+
+/// A step that has failed.
+struct Failed {
+    action: Action,
+    error: String,
+    times: u32,
+    again: Instant,
+}
+
+impl Past {
+    /// Takes in a look.
+    pub(super) fn see(&mut self, now: Instant, members: &[FleetMember], view: &ClusterView) {
+        let silent: BTreeSet<NodeId> = view.silent().filter_map(|(node, _)| node.id).collect();
+        self.silent.retain(|id, _| silent.contains(id));
+        for id in silent {
+            self.silent.entry(id).or_insert(now);
+        }
+        let answers = |member: &FleetMember| {
+            let address = member.address.as_ref();
+            address.is_some_and(|address| view.answering().any(|(node, _)| node.address.same_endpoint(address)))
+        };
+        let absent: BTreeSet<&str> =
+            members.iter().filter(|member| !answers(member)).map(|member| member.name.as_str()).collect();
+        self.absent.retain(|name, _| absent.contains(name.as_str()));
+        for name in absent {
+            self.absent.entry(name.to_owned()).or_insert(now);
+        }
+    }
+
+    /// Takes in what has become of a step.
+    pub(super) fn take(&mut self, now: Instant, finished: Finished) {
+        let Finished { action, error } = finished;
+        let key = key(&action);
+        let prepares = if let Action::CopyFunctions { to, .. } = &action { Some(to.id) } else { None };
+        let Some(error) = error else {
+            self.failed.remove(&key);
+            self.prepared.extend(prepares);
+            return;
+        };
+        let times = self.failed.get(&key).map_or(0, |failed| failed.times) + 1;
+        let pause = AGAIN.get(times as usize - 1).or(AGAIN.last()).copied().unwrap_or_default();
+        // Slots go to a primary without its functions rather than not at all.
+        self.prepared.extend(prepares.filter(|_| times as usize >= AGAIN.len()));
+        self.failed.insert(key, Failed { action, error, times, again: now + pause });
+    }
+
+    /// Whether a step has not failed just now.
+    pub(super) fn may_try(&mut self, now: Instant, action: &Action) -> bool {
+        self.failed.retain(|_, failed| now < failed.again + FORGOTTEN);
+        self.failed.get(&key(action)).is_none_or(|failed| now >= failed.again)
+    }
+
+    /// What has failed and is not to be tried yet.
+    pub(super) fn failures(&self, now: Instant) -> Vec<Failure> {
+        let waiting = self.failed.values().filter(|failed| now < failed.again);
+        let failure = |failed: &Failed| Failure {
+            action: failed.action.clone(),
+            error: failed.error.clone(),
+            times: failed.times,
+            again_in_seconds: failed.again.duration_since(now).as_secs_f64(),
+        };
+        waiting.map(failure).collect()
+    }
+
+    /// What a decision is made from.
+    pub(super) fn memory(&self, now: Instant, under_way: Vec<Action>) -> Memory {
+        let since = |begin: &Instant| now.duration_since(*begin);
+        Memory {
+            silent: self.silent.iter().map(|(id, begin)| (*id, since(begin))).collect(),
+            absent: self.absent.iter().map(|(name, begin)| (name.clone(), since(begin))).collect(),
+            prepared: self.prepared.clone(),
+            under_way,
+        }
+    }
+}
+
+fn key(action: &Action) -> Key {
+    let nodes = action.clone().nodes_mut().into_iter().map(|node| node.id).collect();
+    let member = if let Action::RemoveMember { member, .. } = action { member.clone() } else { String::new() };
+    (action.name(), nodes, member)
+}

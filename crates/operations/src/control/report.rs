@@ -1,0 +1,67 @@
+//! What the loop tells of itself.
+
+use crate::port::FleetError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use topology::{
+    control::{Desired, Wait},
+    plan::Action,
+};
+
+/// What the loop is at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// What the cluster is to be.
+    pub desired: Desired,
+    /// Whether the cluster is that, and nothing is waited for.
+    pub settled: bool,
+    /// What is being done.
+    pub doing: Vec<Doing>,
+    /// What is waited for.
+    pub waits: Vec<Wait>,
+    /// What was tried, failed, and will be tried again.
+    pub failures: Vec<Failure>,
+    /// Why the loop changes nothing now, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+    /// Why the loop cannot see, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// A step that is being done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Doing {
+    /// The step.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// For how long, seconds.
+    pub for_seconds: f64,
+    /// How far it has come, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+}
+
+/// A step that has failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// The step.
+    #[serde(flatten)]
+    pub action: Action,
+    /// What went wrong.
+    pub error: String,
+    /// How many times in a row.
+    pub times: u32,
+    /// In how many seconds it is tried again, if it is still wanted then.
+    pub again_in_seconds: f64,
+}
+
+impl Report {
+    /// What is told when the platform does not say which members there are.
+    pub(super) fn blind(desired: Desired, error: &FleetError) -> Self {
+        let (doing, waits, failures) = (Vec::new(), Vec::new(), Vec::new());
+        Self { desired, settled: false, doing, waits, failures, held: None, trouble: Some(error.to_string()) }
+    }
+}

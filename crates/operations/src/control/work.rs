@@ -1,0 +1,219 @@
+//! What the loop has begun and what has not ended yet.
+
+use super::{Doing, Means};
+use crate::{
+    observe::{Observation, look},
+    port::{FleetError, MayGo, StillNeeded},
+    run::{Progress, RunError, Runner},
+    weigh::weigh,
+};
+use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use topology::{
+    NodeAddr, NodeId,
+    control::Decision,
+    plan::{Action, NodeRef},
+};
+
+/// After so long a step has shown whether it goes on.
+const JUST_BEGUN: Duration = Duration::from_millis(100);
+
+/// A step that has ended, and why it failed if it did.
+pub(super) struct Finished {
+    pub(super) action: Action,
+    pub(super) error: Option<String>,
+}
+
+/// All steps that run: a future each, or one for all moves that were begun together.
+#[derive(Default)]
+pub(super) struct Work {
+    running: FuturesUnordered<LocalBoxFuture<'static, (u64, Result<(), String>)>>,
+    pieces: BTreeMap<u64, Piece>,
+    finished: Vec<Finished>,
+    next: u64,
+}
+
+/// What was begun together.
+struct Piece {
+    steps: Vec<(Action, String)>,
+    begun: Instant,
+    stop: CancellationToken,
+    progress: Arc<Mutex<Option<String>>>,
+}
+
+/// Why a member was not removed.
+#[derive(Debug, thiserror::Error)]
+enum NotRemoved {
+    #[error(transparent)]
+    Blind(#[from] crate::observe::NoEntry),
+    #[error(transparent)]
+    StillNeeded(#[from] StillNeeded),
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+}
+
+impl Work {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Waits for something else, and lets what was begun go on meanwhile.
+    pub(super) async fn while_it_goes_on<T>(&mut self, other: impl Future<Output = T>) -> T {
+        let mut other = std::pin::pin!(other);
+        loop {
+            tokio::select! {
+                biased;
+                Some((number, outcome)) = self.running.next() => self.end(number, &outcome),
+                outcome = &mut other => return outcome,
+            }
+        }
+    }
+
+    fn end(&mut self, number: u64, outcome: &Result<(), String>) {
+        let Some(piece) = self.pieces.remove(&number) else { return };
+        let finished =
+            piece.steps.into_iter().map(|(action, _)| Finished { action, error: outcome.as_ref().err().cloned() });
+        self.finished.extend(finished);
+    }
+
+    /// What has ended since the last time.
+    pub(super) fn finished(&mut self) -> Vec<Finished> {
+        std::mem::take(&mut self.finished)
+    }
+
+    pub(super) fn under_way(&self) -> Vec<Action> {
+        self.pieces.values().flat_map(|piece| &piece.steps).map(|(action, _)| action.clone()).collect()
+    }
+
+    /// Whether something has ended or begun that the next look may show.
+    pub(super) fn has_just_begun(&self, now: Instant) -> bool {
+        !self.finished.is_empty() || self.pieces.values().any(|piece| now.duration_since(piece.begun) < JUST_BEGUN)
+    }
+
+    pub(super) fn doing(&self, now: Instant) -> Vec<Doing> {
+        let doing = |piece: &Piece| {
+            let (for_seconds, progress) = (now.duration_since(piece.begun).as_secs_f64(), said(&piece.progress));
+            let doing = move |(action, reason): &(Action, String)| Doing {
+                action: action.clone(),
+                reason: reason.clone(),
+                for_seconds,
+                progress: progress.clone(),
+            };
+            piece.steps.iter().map(doing).collect::<Vec<_>>()
+        };
+        self.pieces.values().flat_map(doing).collect()
+    }
+
+    /// Lets moves of slots between these nodes end, and those that were begun with them.
+    pub(super) fn cancel(&self, moves: &[(NodeId, NodeId)]) {
+        let is_meant = |action: &Action| match action {
+            Action::MoveSlots { from, to, .. } => moves.contains(&(from.id, to.id)),
+            _ => false,
+        };
+        for piece in self.pieces.values().filter(|piece| piece.steps.iter().any(|(action, _)| is_meant(action))) {
+            piece.stop.cancel();
+        }
+    }
+
+    /// Begins steps over the links of a look.
+    pub(super) fn begin(&mut self, means: &Means, steps: Vec<(Action, String)>, observation: &Observation) {
+        let (moves, others): (Vec<_>, Vec<_>) =
+            steps.into_iter().partition(|(action, _)| matches!(action, Action::MoveSlots { .. }));
+        for step in others {
+            self.begin_together(means, vec![step], observation);
+        }
+        if !moves.is_empty() {
+            self.begin_together(means, moves, observation);
+        }
+    }
+
+    fn begin_together(&mut self, means: &Means, steps: Vec<(Action, String)>, observation: &Observation) {
+        let piece = Piece {
+            steps: steps.clone(),
+            begun: Instant::now(),
+            stop: CancellationToken::new(),
+            progress: Arc::default(),
+        };
+        let (number, stop, progress) = (self.next, piece.stop.clone(), Arc::clone(&piece.progress));
+        self.next += 1;
+        self.pieces.insert(number, piece);
+        let (means, observation) = (means.clone(), copy(observation));
+        let work = async move {
+            let outcome = match steps.first() {
+                Some((Action::AddMembers { count }, _)) => means.fleet.add(*count).await.map_err(|error| text(&error)),
+                Some((Action::RemoveMember { member, node }, _)) => {
+                    remove(&means, member, node.as_ref(), &observation).await.map_err(|error| text(&error))
+                }
+                _ => run(&means, steps, &observation, stop, &progress).await,
+            };
+            (number, outcome)
+        };
+        self.running.push(work.boxed_local());
+    }
+}
+
+/// Runs steps of the servers.
+async fn run(
+    means: &Means,
+    steps: Vec<(Action, String)>,
+    observation: &Observation,
+    stop: CancellationToken,
+    progress: &Mutex<Option<String>>,
+) -> Result<(), String> {
+    let decision = Decision { steps, ..Decision::default() };
+    let nodes =
+        observation.view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() });
+    let mut plan = decision.plan("a step of the loop".to_owned(), nodes.collect());
+    weigh(observation, &mut plan, None).await.map_err(|error| text(&error))?;
+    let tell = |told: Progress| {
+        if let Some(words) = words(&told) {
+            *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+        }
+    };
+    let runner = Runner::new(observation.links.clone(), means.patience, &tell);
+    match runner.with_moves(means.moves()).stopped_by(stop).run(&plan).await {
+        Ok(()) | Err(RunError::Stopped) => Ok(()),
+        Err(error) => Err(text(&error)),
+    }
+}
+
+/// Ends a member for good, with the proof from a look that is made now.
+async fn remove(
+    means: &Means,
+    member: &str,
+    node: Option<&NodeRef>,
+    observation: &Observation,
+) -> Result<(), NotRemoved> {
+    let addresses: Vec<NodeAddr> = observation.view.answering().map(|(node, _)| node.address.clone()).collect();
+    let fresh = look(means.dialer.as_ref(), &addresses).await?;
+    let proof = MayGo::by(&fresh.view, node.map(|node| node.id))?;
+    Ok(means.fleet.remove(member, proof).await?)
+}
+
+fn copy(observation: &Observation) -> Observation {
+    Observation { view: observation.view.clone(), links: observation.links.clone(), troubles: Vec::new() }
+}
+
+fn text(error: &impl ToString) -> String {
+    error.to_string()
+}
+
+fn said(progress: &Mutex<Option<String>>) -> Option<String> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// What of a run's progress is worth telling.
+fn words(progress: &Progress) -> Option<String> {
+    match progress {
+        Progress::Moving { moved, .. } => Some(format!("{} slots, {} keys", moved.slots, moved.keys)),
+        Progress::Waiting { missing } => Some(missing.clone()),
+        Progress::FallsBack { reason, .. } => Some(format!("by MIGRATE, since the servers' own way failed: {reason}")),
+        _ => None,
+    }
+}

@@ -1,0 +1,96 @@
+//! The platform: what runs the servers.
+
+use futures_util::future::BoxFuture;
+use topology::{
+    ClusterView, FleetMember, NodeId,
+    findings::count,
+    membership::{MembershipRefusal, owns_nothing},
+};
+
+/// Whatever runs the servers of a cluster: processes of a machine, pods, a simulation.
+pub trait Fleet: Send + Sync {
+    /// All members, also those that do not run.
+    ///
+    /// # Errors
+    /// When the platform does not tell.
+    fn members(&self) -> BoxFuture<'_, Result<Vec<FleetMember>, FleetError>>;
+
+    /// Has so many more members run. Those that it has made show in [`members`](Self::members) from then on, before they run.
+    ///
+    /// # Errors
+    /// When the platform has no room for them, or does not do it; then it has made none of them.
+    fn add(&self, count: usize) -> BoxFuture<'_, Result<(), FleetError>>;
+
+    /// Why nothing of the cluster may be changed now, if so: somebody else works on it, or it is held.
+    fn held(&self) -> Option<String> {
+        None
+    }
+
+    /// Ends a member for good, with its data. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// When the platform does not do it.
+    fn remove<'a>(&'a self, member: &'a str, proof: MayGo) -> BoxFuture<'a, Result<(), FleetError>>;
+}
+
+/// Why a platform did not do what it was asked to: a sentence without its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FleetError(pub String);
+
+/// Proof that a member can be ended for good: no node of the cluster knows it as one of theirs, it owns nothing, and nobody follows it.
+///
+/// It is as fresh as the look at the cluster that it was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MayGo(());
+
+/// Why there is no [`MayGo`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StillNeeded {
+    /// Nodes of the cluster know it.
+    #[error("{} still {} it", count(*nodes, "node"), if *nodes == 1 { "knows" } else { "know" })]
+    Known {
+        /// How many.
+        nodes: usize,
+    },
+    /// Slots are not served, and it may hold their data.
+    #[error("{} of the cluster are not served, and it may hold what is theirs", count(*slots, "slot"))]
+    Unserved {
+        /// How many slots.
+        slots: usize,
+    },
+    /// It owns slots by its own word.
+    #[error("it owns {}", count(*slots, "slot"))]
+    OwnsSlots {
+        /// How many.
+        slots: usize,
+    },
+    /// The cluster does not prove that it owns nothing.
+    #[error(transparent)]
+    Unproved(#[from] MembershipRefusal),
+}
+
+impl MayGo {
+    /// The proof, from a fresh look at the cluster and at the member.
+    ///
+    /// # Errors
+    /// Says what it is still needed for, or why that is not sure.
+    pub fn by(view: &ClusterView, node: Option<NodeId>) -> Result<Self, StillNeeded> {
+        let slots = view.served().complement().len();
+        if slots > 0 {
+            return Err(StillNeeded::Unserved { slots });
+        }
+        let Some(id) = node else { return Ok(Self(())) };
+        let own = view.node(id).and_then(|node| node.view()).map_or(0, |said| said.myself.slots.len());
+        if own > 0 {
+            return Err(StillNeeded::OwnsSlots { slots: own });
+        }
+        let nodes = view.sightings(id).count();
+        if nodes > 0 {
+            return Err(StillNeeded::Known { nodes });
+        }
+        owns_nothing(view, id)?;
+        Ok(Self(()))
+    }
+}

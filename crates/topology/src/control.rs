@@ -1,0 +1,200 @@
+//! What comes next for a cluster that is kept in a shape: from what is wanted and what is seen, the steps that are safe now.
+//!
+//! There is no phase: whoever asks again, after any interruption, gets what is right for the world as it is. The concerns are asked
+//! in an order, and each may keep those behind it from beginning anything.
+
+mod depart;
+mod desired;
+mod form;
+mod heal;
+mod join;
+mod memory;
+mod move_slots;
+mod roles;
+mod shape;
+mod situation;
+
+pub use desired::Desired;
+pub use memory::Memory;
+
+use crate::{
+    ClusterView, FleetMember, NodeId,
+    plan::{Action, Cost, FORMAT, NodeRef, Plan, Step},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use situation::Situation;
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+/// All that a decision is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// What the cluster is to be.
+    pub desired: &'a Desired,
+    /// What the platform says.
+    pub members: &'a [FleetMember],
+    /// What the servers say: those of all members, and all that they know.
+    pub view: &'a ClusterView,
+    /// What is known of the time before, and of what runs now.
+    pub memory: &'a Memory,
+}
+
+/// What is to be done now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Steps that are safe side by side, and now; the most urgent first.
+    pub steps: Vec<(Action, String)>,
+    /// What has to come first for what is not done yet.
+    pub waits: Vec<Wait>,
+    /// Moves of slots that run and bring more than is wanted by now: from whom, to whom.
+    pub cancel: Vec<(NodeId, NodeId)>,
+}
+
+/// Something that is wanted and cannot be done yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Wait {
+    /// What is waited for, as a sentence without its end.
+    pub what: String,
+    /// Why it cannot be done now.
+    pub why: String,
+}
+
+/// Whether those behind may begin something.
+type Next = ControlFlow<()>;
+
+/// Decides what comes next.
+pub fn decide(world: &World<'_>) -> Decision {
+    let situation = Situation::of(world);
+    let mut decision = Decision::default();
+    // A failover comes before all else; slots are moved by nodes that know each other; nobody leaves before others have what it had.
+    let concerns: [fn(&Situation<'_>, &mut Decision) -> Next; 7] = [
+        heal::decide,
+        form::decide,
+        join::decide,
+        depart::forget_lost,
+        roles::decide,
+        move_slots::decide,
+        depart::decide,
+    ];
+    for concern in concerns {
+        if concern(&situation, &mut decision).is_break() {
+            break;
+        }
+    }
+    decision.leave_alone(&world.memory.under_way);
+    decision
+}
+
+impl Decision {
+    /// Whether there is nothing to do and nothing to wait for.
+    pub const fn is_settled(&self) -> bool {
+        self.steps.is_empty() && self.waits.is_empty() && self.cancel.is_empty()
+    }
+
+    /// The steps as a plan of one stage.
+    pub fn plan(&self, goal: String, nodes: Vec<NodeRef>) -> Plan {
+        let step =
+            |(action, reason): &(Action, String)| Step { stage: 1, action: action.clone(), reason: reason.clone() };
+        Plan {
+            format: FORMAT,
+            goal,
+            based_on: nodes,
+            steps: self.steps.iter().map(step).collect(),
+            reasons: self.waits.iter().map(|wait| format!("{}: {}", wait.what, wait.why)).collect(),
+            expected_after: Vec::new(),
+            placement: None,
+            cost: Cost::default(),
+        }
+    }
+
+    fn step(&mut self, action: Action, reason: impl Into<String>) {
+        self.steps.push((action, reason.into()));
+    }
+
+    fn wait(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.waits.push(Wait { what: what.into(), why: why.into() });
+    }
+
+    /// Takes out the steps that would be in the way of one that is under way, or of one before them. Moves of slots may share nodes.
+    fn leave_alone(&mut self, under_way: &[Action]) {
+        let mut busy = Busy::default();
+        for action in under_way {
+            busy.add(action);
+        }
+        self.steps.retain(|(action, _)| {
+            let is_free = busy.leaves_free(action) && !under_way.iter().any(|other| same_move(other, action));
+            if is_free {
+                busy.add(action);
+            }
+            is_free
+        });
+    }
+}
+
+/// What steps change and what they rely on.
+#[derive(Default)]
+struct Busy {
+    changed: BTreeSet<NodeId>,
+    needed: BTreeSet<NodeId>,
+    moving: BTreeSet<NodeId>,
+    platform: bool,
+}
+
+impl Busy {
+    fn add(&mut self, action: &Action) {
+        let (changes, needs) = touched(action);
+        if is_move(action) {
+            self.moving.extend(changes);
+        } else {
+            self.changed.extend(changes);
+            self.needed.extend(needs);
+        }
+        self.platform |= matches!(action, Action::AddMembers { .. });
+    }
+
+    fn leaves_free(&self, action: &Action) -> bool {
+        if matches!(action, Action::AddMembers { .. }) {
+            return !self.platform;
+        }
+        let (changes, needs) = touched(action);
+        let is_changed = |id: &NodeId| self.changed.contains(id);
+        let is_used = |id: &NodeId| {
+            self.needed.contains(id) || self.moving.contains(id) && !is_move(action) && !is_failover(action)
+        };
+        !changes.iter().any(|id| is_changed(id) || is_used(id)) && !needs.iter().any(is_changed)
+    }
+}
+
+/// Which nodes a step changes, and on which it relies to stay what they are.
+fn touched(action: &Action) -> (Vec<NodeId>, Vec<NodeId>) {
+    let others = |changed: &NodeRef| nodes(action).into_iter().filter(|id| *id != changed.id).collect();
+    match action {
+        Action::Replicate { replica: node, .. }
+        | Action::CopyFunctions { to: node, .. }
+        | Action::Detach { node, .. } => (vec![node.id], others(node)),
+        // Whoever forgets it may be forgotten, too.
+        Action::Forget { node, .. } => (vec![node.id], Vec::new()),
+        _ => (nodes(action), Vec::new()),
+    }
+}
+
+const fn is_move(action: &Action) -> bool {
+    matches!(action, Action::MoveSlots { .. })
+}
+
+const fn is_failover(action: &Action) -> bool {
+    matches!(action, Action::Failover { .. })
+}
+
+/// Whether both take slots the same way.
+pub fn same_move(one: &Action, other: &Action) -> bool {
+    matches!(
+        (one, other),
+        (Action::MoveSlots { from, to, .. }, Action::MoveSlots { from: other_from, to: other_to, .. })
+            if from.id == other_from.id && to.id == other_to.id
+    )
+}
+
+fn nodes(action: &Action) -> Vec<NodeId> {
+    action.clone().nodes_mut().into_iter().map(|node| node.id).collect()
+}

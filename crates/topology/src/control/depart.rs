@@ -1,0 +1,91 @@
+//! Nodes go: those that are lost for good, and members that are too many.
+
+use super::{
+    Decision, Next, Situation,
+    situation::{Placed, Standing},
+};
+use crate::{
+    Data, NodeView, ObservedNode, Process,
+    membership::owns_nothing,
+    plan::{Action, NodeRef},
+};
+use std::ops::ControlFlow;
+
+/// Lets the cluster forget nodes that are no members, do not answer and own nothing.
+pub(super) fn forget_lost(situation: &Situation<'_>, decision: &mut Decision) -> Next {
+    for (node, silence) in situation.view.silent() {
+        let Some(id) = node.id.filter(|id| situation.member_of(*id).is_none()) else { continue };
+        if owns_nothing(&situation.view, id).is_ok() {
+            let node = NodeRef { id, address: node.address.clone() };
+            let reason = format!("no member is this node: it {}", silence.reason);
+            forget(situation, decision, node, &reason);
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Removes the members that are too many, those first that are missed least; and those that were given up, once others do their
+/// work.
+pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
+    let shape = situation.shape();
+    let is_whole = shape.lacking.is_empty() && shape.primaries_missing == 0 && situation.missing() == 0;
+    let served = situation.view.served().complement().is_empty();
+    if !served {
+        return ControlFlow::Continue(());
+    }
+    let mut surplus = situation.surplus();
+    // Of these no other node knows anything that would be lost.
+    for placed in situation.members.iter().filter(|placed| is_outside(placed)) {
+        let goes = if placed.is_given_up { is_whole } else { surplus > 0 };
+        if goes && situation.unfit(placed).is_none() {
+            surplus = surplus.saturating_sub(usize::from(!placed.is_given_up));
+            let reason = if placed.is_given_up { "another one does its work" } else { "it is one too many" };
+            remove(decision, placed, reason);
+        }
+    }
+    let given_up = situation.members.iter().filter(|placed| placed.is_given_up && !is_outside(placed));
+    for node in given_up.filter(|_| is_whole).filter_map(|placed| placed.node.clone()) {
+        if owns_nothing(&situation.view, node.id).is_ok() {
+            forget(situation, decision, node, "it has been silent for long, and another one does its work");
+        }
+    }
+    for node in shape.spare.iter().take(surplus) {
+        if owns_nothing(&situation.view, node.id).is_ok() {
+            forget(situation, decision, node.clone(), "it is one too many, and owns nothing");
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Whether no node of the cluster knows a member: it has left, or was never in it.
+fn is_outside(placed: &Placed<'_>) -> bool {
+    match placed.standing {
+        Standing::Outside(_) => true,
+        Standing::In => false,
+        // What ran there before may hold what nobody else has, until it has been waited for and all slots are served.
+        Standing::Silent { known } => {
+            let may_hold = placed.member.data != Data::Nothing && placed.member.process != Process::Stopped;
+            !known && (!may_hold || placed.is_given_up)
+        }
+    }
+}
+
+fn remove(decision: &mut Decision, placed: &Placed<'_>, reason: &str) {
+    let action = Action::RemoveMember { member: placed.member.name.clone(), node: placed.node.clone() };
+    decision.step(action, reason);
+}
+
+fn forget(situation: &Situation<'_>, decision: &mut Decision, node: NodeRef, reason: &str) {
+    // Those that have left go first: they are not of the cluster, and follow it still.
+    let follows = |placed: &Placed<'_>| matches!(placed.standing, Standing::Outside(said) if said.myself.primary == Some(node.id));
+    if situation.members.iter().any(follows) {
+        return;
+    }
+    let knows = |(_, said): &(&ObservedNode, &NodeView)| said.myself.id != node.id && said.entry(node.id).is_some();
+    let reference =
+        |(by, said): (&ObservedNode, &NodeView)| NodeRef { id: said.myself.id, address: by.address.clone() };
+    let by: Vec<NodeRef> = situation.view.answering().filter(knows).map(reference).collect();
+    if !by.is_empty() {
+        decision.step(Action::Forget { node, by }, reason);
+    }
+}

@@ -1,0 +1,79 @@
+//! The first shape of a cluster.
+
+use super::{Decision, Next, Situation, situation::Standing};
+use crate::{
+    Slot, SlotSet,
+    create::{self, NewNode, Shards},
+    findings::count,
+    plan::{Action, NodeRef, Step},
+};
+use std::ops::ControlFlow;
+
+pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
+    if situation.has_cluster() && !is_half_made(situation) {
+        return ControlFlow::Continue(());
+    }
+    let missing = situation.missing();
+    if missing > 0 {
+        decision.step(Action::AddMembers { count: missing }, shape_takes(situation));
+    }
+    let (mut nodes, mut silent) = (Vec::new(), Vec::new());
+    for placed in &situation.members {
+        let said = match placed.standing {
+            Standing::Outside(said) => Some(said),
+            Standing::In => placed.node.as_ref().and_then(|node| situation.view.node(node.id)?.view()),
+            Standing::Silent { .. } => None,
+        };
+        match (said, &placed.member.address) {
+            (Some(said), Some(address)) => {
+                let zone = placed.member.zone.clone();
+                nodes.push(NewNode { address: address.clone(), zone, view: said.clone() });
+            }
+            _ => silent.push(placed.member.name.as_str()),
+        }
+    }
+    if nodes.len() < situation.desired.members() || !silent.is_empty() {
+        let wanted = situation.desired.members();
+        decision.wait("the cluster", format!("{} of {wanted} servers answer", nodes.len()));
+        return ControlFlow::Break(());
+    }
+    match create::plan(&nodes, situation.desired.replicas, Shards::Exactly(situation.desired.shards)) {
+        Ok(plan) => decision.steps.extend(first_stage(plan.steps)),
+        // Some have become what that plan would not have made of them: the rest is found from there.
+        Err(_) if situation.has_cluster() => return cover(situation, decision),
+        Err(refusal) => decision.wait("the cluster", refusal.to_string()),
+    }
+    ControlFlow::Break(())
+}
+
+/// Gives the slots that nobody has ever owned to the primary that has fewest.
+fn cover(situation: &Situation<'_>, decision: &mut Decision) -> Next {
+    let owned = situation.view.answering().flat_map(|(_, said)| said.entries().flat_map(|entry| entry.slots.iter()));
+    let slots = owned.collect::<SlotSet>().complement();
+    let shards = situation.view.shards();
+    let fewest = shards.iter().filter(|shard| shard.primary.answers()).min_by_key(|shard| shard.slots().len());
+    if let Some(shard) = fewest.filter(|_| !slots.is_empty()) {
+        let node = NodeRef { id: shard.primary.account.id, address: shard.primary.node.address.clone() };
+        decision.step(Action::AddSlots { node, slots }, "no node owns them");
+    }
+    ControlFlow::Continue(())
+}
+
+/// Whether it was begun and holds nothing yet: then it is made to its end as it was begun.
+fn is_half_made(situation: &Situation<'_>) -> bool {
+    let served = situation.view.answering().fold(0, |sum, (_, said)| sum + said.myself.slots.len());
+    let empty = situation.view.answering().all(|(_, said)| said.server.keys() == 0);
+    empty && served < usize::from(Slot::COUNT) && situation.view.silent().next().is_none()
+}
+
+/// Why so many members are wanted, in words.
+pub(super) fn shape_takes(situation: &Situation<'_>) -> String {
+    let (shards, replicas) = (situation.desired.shards, situation.desired.replicas);
+    let members = count(situation.desired.members(), "member");
+    format!("{} with {} each take {members}", count(shards, "shard"), count(replicas, "replica"))
+}
+
+fn first_stage(steps: Vec<Step>) -> Vec<(Action, String)> {
+    let first = steps.iter().map(|step| step.stage).min();
+    steps.into_iter().filter(|step| Some(step.stage) == first).map(|step| (step.action, step.reason)).collect()
+}

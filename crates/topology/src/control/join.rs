@@ -1,0 +1,67 @@
+//! Members come in.
+
+use super::{Decision, Next, Situation, form::shape_takes, situation::Standing};
+use crate::{
+    Flag, NodeView,
+    findings::count,
+    plan::{Action, NodeRef},
+};
+use std::ops::ControlFlow;
+
+pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
+    let missing = situation.missing();
+    if missing > 0 {
+        decision.step(Action::AddMembers { count: missing }, shape_takes(situation));
+    }
+    let mut nodes = situation.answering();
+    // Those that are too many are not let in to be put out again.
+    let mut room = situation.members.iter().filter(|placed| matches!(placed.standing, Standing::Outside(_))).count();
+    room = room.saturating_sub(situation.surplus());
+    let mut newcomers = Vec::new();
+    for placed in &situation.members {
+        let Standing::Outside(_) = placed.standing else { continue };
+        let Some(node) = placed.node.clone().filter(|_| room > 0) else { continue };
+        if let Some(why) = situation.unfit(placed) {
+            decision.wait(format!("{} in the cluster", node.address), why);
+        } else {
+            room -= 1;
+            newcomers.push(node);
+        }
+    }
+    let reason = match newcomers.as_slice() {
+        [] => strangers(situation).map(|(one, other)| format!("{} does not know {}", one.address, other.address)),
+        [one] => Some(format!("{} is to be known by all", one.address)),
+        more => Some(format!("{} are to be known by all", count(more.len(), "new node"))),
+    };
+    nodes.extend(newcomers);
+    if let Some(reason) = reason {
+        decision.step(Action::Meet { nodes }, reason);
+        return ControlFlow::Continue(());
+    }
+    let silent = situation.members.iter().filter(|placed| matches!(placed.standing, Standing::Silent { .. }));
+    for placed in silent {
+        let absent = situation.memory.absent_for(&placed.member.name);
+        let why = if placed.is_given_up {
+            format!("it has not answered for {} s: another one does its work", absent.as_secs())
+        } else {
+            format!("it has not answered for {} s", absent.as_secs())
+        };
+        decision.wait(format!("member {}", placed.member.name), why);
+    }
+    ControlFlow::Continue(())
+}
+
+/// Two nodes of the cluster that answer, of which one does not know the other.
+fn strangers(situation: &Situation<'_>) -> Option<(NodeRef, NodeRef)> {
+    let knows = |said: &NodeView, other: &NodeView| {
+        said.entry(other.myself.id).is_some_and(|entry| !entry.flags.has(&Flag::Handshake))
+    };
+    for (node, said) in situation.view.answering() {
+        let stranger = situation.view.answering().find(|(_, other)| !knows(said, other));
+        if let Some((other, about)) = stranger {
+            let reference = |node: &crate::ObservedNode, id| NodeRef { id, address: node.address.clone() };
+            return Some((reference(node, said.myself.id), reference(other, about.myself.id)));
+        }
+    }
+    None
+}

@@ -1,0 +1,32 @@
+//! What the loop remembers between two looks. Losing it costs time and nothing else.
+
+use crate::{NodeId, plan::Action};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// What is known of the time before this look.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// For how long nodes have not answered.
+    pub silent: BTreeMap<NodeId, Duration>,
+    /// For how long members have not answered under any id, by name.
+    pub absent: BTreeMap<String, Duration>,
+    /// Nodes that have been made ready to take slots.
+    pub prepared: BTreeSet<NodeId>,
+    /// What is being done now.
+    pub under_way: Vec<Action>,
+}
+
+impl Memory {
+    /// For how long a node has not answered; no time at all when it has just answered or was never asked before.
+    pub fn silent_for(&self, id: NodeId) -> Duration {
+        self.silent.get(&id).copied().unwrap_or_default()
+    }
+
+    /// For how long a member has not answered.
+    pub fn absent_for(&self, name: &str) -> Duration {
+        self.absent.get(name).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,167 @@
+//! Slots go where they are to stay.
+
+use super::{Decision, Next, Situation, is_move, shape::Shape};
+use crate::{
+    ClusterView, NodeAddr, NodeId, SlotSet,
+    basis::Basis,
+    findings::count,
+    plan::{Action, Dialect, NodeRef},
+    rebalance::{Holding, SlotMove, moves_around, shares},
+    stages::Stages,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
+
+pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
+    let shape = situation.shape();
+    let basis = match Basis::of(&situation.view) {
+        Ok(basis) => basis,
+        Err(not_yet) => {
+            decision.wait("slots to their place", not_yet.to_string());
+            return ControlFlow::Continue(());
+        }
+    };
+    let target = Target::of(situation, shape, &basis);
+    let running: Vec<&Action> = situation.memory.under_way.iter().filter(|action| is_move(action)).collect();
+    if !running.is_empty() {
+        decision.cancel = target.exceeded(&running);
+        return ControlFlow::Continue(());
+    }
+    let interrupted = &basis.interrupted;
+    let moves = if interrupted.is_empty() { target.moves(&basis) } else { interrupted.clone() };
+    let ends: BTreeSet<&NodeRef> = moves.iter().flat_map(|slot_move| [&slot_move.from, &slot_move.to]).collect();
+    let idle: Vec<NodeRef> = ends.into_iter().filter(|node| basis.not_serving.contains(&node.id)).cloned().collect();
+    if !idle.is_empty() {
+        decision.step(Action::AwaitService { nodes: idle }, "a node that does not serve takes no keys");
+        return ControlFlow::Continue(());
+    }
+    let unprepared: Vec<(NodeRef, NodeRef)> = target.unprepared(situation, &moves);
+    if !unprepared.is_empty() {
+        for (from, to) in unprepared {
+            let reason = format!("it is to know the functions that {} knows", from.address);
+            decision.step(Action::CopyFunctions { from, to }, reason);
+        }
+        return ControlFlow::Continue(());
+    }
+    let why =
+        if interrupted.is_empty() { target.why(shape) } else { "an interrupted move is finished first".to_owned() };
+    decision.steps.extend(first_round(&moves, &why));
+    ControlFlow::Continue(())
+}
+
+/// What each primary owns once interrupted moves are done, and how much it is to own.
+struct Target {
+    holdings: Vec<Holding>,
+    shares: Vec<usize>,
+    /// Primaries that answer: only they give and take.
+    able: BTreeSet<NodeId>,
+}
+
+impl Target {
+    fn of(situation: &Situation<'_>, shape: &Shape, basis: &Basis) -> Self {
+        let owned: BTreeMap<NodeId, &SlotSet> =
+            basis.shards.iter().map(|shard| (shard.primary.id, &shard.slots)).collect();
+        let holding = |node: &NodeRef| Holding {
+            node: node.clone(),
+            slots: owned.get(&node.id).copied().cloned().unwrap_or_default(),
+        };
+        let mut holdings: Vec<Holding> = shape.keep.iter().map(|kept| holding(&kept.node)).collect();
+        holdings.extend((0..shape.primaries_missing).map(to_come));
+        let mut weights: BTreeMap<NodeId, f64> = holdings.iter().map(|holding| (holding.node.id, 1.0)).collect();
+        for drained in &shape.drain {
+            weights.insert(drained.node.id, 0.0);
+            holdings.push(holding(&drained.node));
+        }
+        Self { shares: shares(&holdings, &weights), holdings, able: able(&situation.view) }
+    }
+
+    /// The fewest slots after whose move everybody has its share, as far as both ends of them are there.
+    fn moves(&self, basis: &Basis) -> Vec<SlotMove> {
+        let mut moves = moves_around(&self.holdings, &self.shares, &basis.settled());
+        moves.retain(|slot_move| [&slot_move.from, &slot_move.to].iter().all(|node| self.able.contains(&node.id)));
+        moves
+    }
+
+    /// Those of the moves that run which would bring more than is wanted by now.
+    fn exceeded(&self, running: &[&Action]) -> Vec<(NodeId, NodeId)> {
+        let mut given: BTreeMap<NodeId, usize> = BTreeMap::new();
+        let mut taken: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (slots, from, to) in running.iter().filter_map(|action| parts(action)) {
+            let left = slots.intersection(&self.slots(from)).len();
+            *given.entry(from).or_default() += left;
+            *taken.entry(to).or_default() += left;
+        }
+        let (spare, need) = (|id| self.balance(id).0, |id| self.balance(id).1);
+        let exceeds = |from: &NodeId, to: &NodeId| {
+            given.get(from).is_some_and(|slots| *slots > spare(*from))
+                || taken.get(to).is_some_and(|slots| *slots > need(*to))
+        };
+        let ends = running.iter().filter_map(|action| parts(action)).map(|(_, from, to)| (from, to));
+        ends.filter(|(from, to)| exceeds(from, to)).collect()
+    }
+
+    fn slots(&self, id: NodeId) -> SlotSet {
+        let holding = self.holdings.iter().find(|holding| holding.node.id == id);
+        holding.map(|holding| holding.slots.clone()).unwrap_or_default()
+    }
+
+    /// How many slots a primary has to spare, and how many it needs.
+    fn balance(&self, id: NodeId) -> (usize, usize) {
+        let mut both = self.holdings.iter().zip(&self.shares);
+        both.find(|(holding, _)| holding.node.id == id).map_or((0, 0), |(holding, share)| {
+            let has = holding.slots.len();
+            (has.saturating_sub(*share), share.saturating_sub(has))
+        })
+    }
+
+    /// Those that own nothing yet and have not been given what every primary is to know, and from whom they get it.
+    fn unprepared(&self, situation: &Situation<'_>, moves: &[SlotMove]) -> Vec<(NodeRef, NodeRef)> {
+        let mut pairs: BTreeMap<NodeId, (NodeRef, NodeRef)> = BTreeMap::new();
+        for slot_move in moves {
+            let id = slot_move.to.id;
+            if self.slots(id).is_empty() && !situation.memory.prepared.contains(&id) {
+                pairs.entry(id).or_insert_with(|| (slot_move.from.clone(), slot_move.to.clone()));
+            }
+        }
+        pairs.into_values().collect()
+    }
+
+    fn why(&self, shape: &Shape) -> String {
+        let shards = count(shape.keep.len() + shape.primaries_missing, "shard");
+        let share = self.shares.iter().copied().filter(|share| *share > 0).min().unwrap_or_default();
+        format!("{shards} with an even share each: {}", count(share, "slot"))
+    }
+}
+
+fn parts(action: &Action) -> Option<(&SlotSet, NodeId, NodeId)> {
+    match action {
+        Action::MoveSlots { slots, from, to, .. } => Some((slots, from.id, to.id)),
+        _ => None,
+    }
+}
+
+/// Stands for a primary that is not there yet.
+fn to_come(number: usize) -> Holding {
+    // No server has such an id.
+    let mut bytes = [0xff; 20];
+    bytes[12..].copy_from_slice(&(number as u64).to_be_bytes());
+    let address = NodeAddr::new(crate::Host::Name(String::new()), 0);
+    Holding { node: NodeRef { id: NodeId::from_bytes(bytes), address }, slots: SlotSet::new() }
+}
+
+fn able(view: &ClusterView) -> BTreeSet<NodeId> {
+    view.answering().filter(|(_, said)| said.myself.is_primary()).map(|(_, said)| said.myself.id).collect()
+}
+
+/// The moves that may run side by side, of which no node both gives and takes.
+fn first_round(moves: &[SlotMove], why: &str) -> Vec<(Action, String)> {
+    let mut stages = Stages::default();
+    stages.add_in_rounds(moves.iter().map(|SlotMove { slots, from, to }| {
+        let (slots, from, to) = (slots.clone(), from.clone(), to.clone());
+        (Action::MoveSlots { slots, from, to, dialect: Dialect::Migrate, keys: 0, bytes: 0 }, why.to_owned())
+    }));
+    let steps = stages.into_steps().into_iter().filter(|step| step.stage == 1);
+    steps.map(|step| (step.action, step.reason)).collect()
+}

@@ -1,0 +1,60 @@
+//! What a platform says of the servers that it runs for a cluster.
+
+use crate::{NodeAddr, NodeId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A member: a node that a platform runs, whether its server is up or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FleetMember {
+    /// The platform's name for it, which stays when its server comes back with another address.
+    pub name: String,
+    /// Where its server listens, or will; none while the platform has not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<NodeAddr>,
+    /// What falls with it: the machine that it runs on.
+    pub host: String,
+    /// The zone of that machine, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// What its server's process is at.
+    pub process: Process,
+    /// The node id that its data belongs to, where the platform can read it without the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<NodeId>,
+    /// What it keeps of earlier runs.
+    pub data: Data,
+}
+
+/// What a member's server process is at, by the word of the platform, which is its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Process {
+    /// There is one.
+    Runs,
+    /// There is none yet, or none until the platform starts it again, which it will.
+    Starts,
+    /// There is none, and it will not be started until something changes.
+    Stopped,
+    /// The platform does not know, because it does not reach the machine.
+    Unknown,
+}
+
+/// What a member keeps of earlier runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Data {
+    /// Nothing: no server has ever run there, or what it had is gone for good.
+    Nothing,
+    /// What its server had when it ended, or what it has.
+    Kept,
+    /// The platform does not know.
+    Unknown,
+}
+
+impl FleetMember {
+    /// Whether no server can be running there: only then is a member that does not answer known to serve nobody.
+    pub const fn is_fenced(&self) -> bool {
+        matches!(self.process, Process::Starts | Process::Stopped)
+    }
+}

@@ -1,0 +1,290 @@
+//! Servers and a platform that do what they are told, as long as that is allowed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    time::Duration,
+};
+use topology::{
+    ClusterView, Data, FleetMember, NodeAddr, NodeId, NodeView, ObservedNode, Process, Silence, SlotSet,
+    control::{Decision, Desired, Memory, World, decide},
+    plan::{Action, FailoverKind, NodeRef},
+};
+
+/// A cluster and its platform. Nodes are numbered in the order in which they were made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) nodes: BTreeMap<usize, Node>,
+    pub(crate) desired: Desired,
+    made: usize,
+    prepared: BTreeSet<NodeId>,
+    /// How often each slot has moved.
+    pub(crate) moved: usize,
+    /// How many hosts there are; members are put on them in turn.
+    hosts: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Node {
+    pub(crate) slots: SlotSet,
+    pub(crate) primary: Option<usize>,
+    /// Whom it knows.
+    pub(crate) knows: BTreeSet<usize>,
+    pub(crate) is_up: bool,
+    /// For how many passes it has not answered.
+    pub(crate) silent: u64,
+    /// Whether the platform has it.
+    pub(crate) is_member: bool,
+    /// Whether it has what its primary has.
+    pub(crate) in_sync: bool,
+}
+
+impl Model {
+    pub(crate) fn new(shards: usize, replicas: usize, hosts: usize) -> Self {
+        Self { desired: Desired { shards, replicas, extra: 0 }, hosts, ..Self::default() }
+    }
+
+    pub(crate) fn want(&mut self, shards: usize, replicas: usize) {
+        self.desired = Desired { shards, replicas, extra: 0 };
+    }
+
+    /// Lets the loop look and act until it has nothing to do, so many times at most.
+    pub(crate) fn settle(&mut self, passes: usize) -> usize {
+        for pass in 0..passes {
+            let decision = self.decide();
+            if decision.is_settled() {
+                return pass;
+            }
+            self.carry_out(&decision);
+        }
+        panic!("not settled after {passes} passes: {:#?}\n{self:#?}", self.decide());
+    }
+
+    pub(crate) fn decide(&self) -> Decision {
+        let (members, view) = (self.members(), self.view());
+        let silent = |node: &Node| Duration::from_secs(node.silent);
+        let down = || self.nodes.iter().filter(|(_, node)| !node.is_up);
+        let memory = Memory {
+            silent: down().map(|(at, node)| (id(*at), silent(node))).collect(),
+            absent: down().map(|(at, node)| (at.to_string(), silent(node))).collect(),
+            prepared: self.prepared.clone(),
+            under_way: Vec::new(),
+        };
+        decide(&World { desired: &self.desired, members: &members, view: &view, memory: &memory })
+    }
+
+    pub(crate) fn carry_out(&mut self, decision: &Decision) {
+        for (action, _) in &decision.steps {
+            self.act(action);
+            self.check();
+        }
+        self.time_passes();
+    }
+
+    /// A second goes by: copies arrive, and what is down stays down.
+    pub(crate) fn time_passes(&mut self) {
+        for node in self.nodes.values_mut() {
+            node.silent = if node.is_up { 0 } else { node.silent + 1 };
+        }
+        let up: BTreeSet<usize> = self.nodes.iter().filter(|(_, node)| node.is_up).map(|(at, _)| *at).collect();
+        for node in self.nodes.values_mut().filter(|node| node.is_up) {
+            node.in_sync = node.primary.is_some_and(|primary| up.contains(&primary));
+        }
+    }
+
+    pub(crate) fn kill(&mut self, at: usize) {
+        let node = self.nodes.get_mut(&at).unwrap();
+        (node.is_up, node.in_sync) = (false, false);
+        self.time_passes();
+    }
+
+    /// A server comes back: as a replica of whoever has its slots now.
+    pub(crate) fn come_back(&mut self, at: usize) {
+        let had = self.nodes[&at].slots.clone();
+        let heir = self
+            .nodes
+            .iter()
+            .find(|(other, node)| **other != at && !had.is_empty() && !node.slots.intersection(&had).is_empty());
+        let heir = heir.map(|(heir, _)| *heir);
+        let node = self.nodes.get_mut(&at).unwrap();
+        node.is_up = true;
+        if heir.is_some() {
+            (node.primary, node.slots) = (heir, SlotSet::new());
+        }
+        self.time_passes();
+    }
+
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        let primaries = self.nodes.iter().filter(|(_, node)| !node.slots.is_empty());
+        primaries.map(|(at, _)| self.nodes.values().filter(|node| node.primary == Some(*at)).count()).collect()
+    }
+
+    pub(crate) fn slots(&self) -> Vec<usize> {
+        self.nodes.values().map(|node| node.slots.len()).filter(|slots| *slots > 0).collect()
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::AddMembers { count } => (0..*count).for_each(|_| self.make()),
+            Action::RemoveMember { member, .. } => {
+                let at: usize = member.parse().unwrap();
+                let node = self.nodes.remove(&at).unwrap();
+                assert!(node.slots.is_empty(), "{at} owns slots");
+                for (other, node) in &self.nodes {
+                    assert!(node.primary != Some(at), "{other} follows {at}");
+                    assert!(!node.is_up || !node.knows.contains(&at), "{other} still knows {at}");
+                }
+                self.nodes.values_mut().for_each(|node| node.knows.retain(|known| *known != at));
+            }
+            Action::SetEpoch { .. }
+            | Action::AwaitAgreement { .. }
+            | Action::AwaitService { .. }
+            | Action::AwaitReplicas { .. } => {}
+            Action::CopyFunctions { to, .. } => self.prepared.extend([to.id]),
+            Action::AddSlots { node, slots } => {
+                assert!(self.nodes.values().all(|node| node.slots.intersection(slots).is_empty()));
+                let node = self.up(node);
+                node.slots = node.slots.union(slots);
+            }
+            Action::Meet { nodes } => {
+                let all: BTreeSet<usize> = nodes.iter().map(number).collect();
+                for node in nodes {
+                    self.up(node).knows.extend(&all);
+                }
+            }
+            Action::Replicate { replica, primary } => {
+                let (at, leader) = (number(replica), number(primary));
+                assert!(self.up(primary).primary.is_none(), "{leader} is no primary");
+                let follower = self.up(replica);
+                assert!(follower.slots.is_empty(), "{at} owns slots");
+                (follower.primary, follower.in_sync) = (Some(leader), false);
+            }
+            Action::Detach { node, from } => {
+                let from = number(from);
+                let node = self.up(node);
+                assert_eq!(node.primary, Some(from));
+                (node.primary, node.in_sync) = (None, false);
+            }
+            Action::MoveSlots { slots, from, to, .. } => {
+                assert!(slots.difference(&self.up(from).slots).is_empty());
+                assert!(self.up(to).primary.is_none());
+                self.up(from).slots = self.up(from).slots.difference(slots);
+                self.up(to).slots = self.up(to).slots.union(slots);
+                self.moved += slots.len();
+            }
+            Action::Failover { replica, primary, kind } => {
+                assert_eq!(*kind, FailoverKind::Forced);
+                let (heir, old) = (number(replica), number(primary));
+                assert_eq!(self.up(replica).primary, Some(old));
+                let slots = self.nodes[&old].slots.clone();
+                for node in self.nodes.values_mut().filter(|node| node.is_up && node.primary == Some(old)) {
+                    node.primary = Some(heir);
+                }
+                let heir = self.up(replica);
+                (heir.primary, heir.slots) = (None, slots);
+            }
+            Action::Forget { node, by } => {
+                let gone = number(node);
+                assert!(self.nodes.get(&gone).is_none_or(|node| node.slots.is_empty()));
+                let follower = self.nodes.iter().find(|(_, node)| node.is_up && node.primary == Some(gone));
+                assert!(follower.is_none(), "{follower:?} follows {gone}");
+                for by in by {
+                    assert!(self.up(by).knows.remove(&gone));
+                }
+            }
+            other => panic!("the loop does not do this: {other:?}"),
+        }
+    }
+
+    fn up(&mut self, node: &NodeRef) -> &mut Node {
+        let node = self.nodes.get_mut(&number(node)).unwrap();
+        assert!(node.is_up, "it is down");
+        node
+    }
+
+    /// No slot has two owners that run, and none that had one has none.
+    fn check(&self) {
+        let mut all = SlotSet::new();
+        for node in self.nodes.values().filter(|node| node.is_up || !self.has_heir(node)) {
+            assert!(all.intersection(&node.slots).is_empty(), "a slot has two owners: {self:#?}");
+            all = all.union(&node.slots);
+        }
+    }
+
+    fn has_heir(&self, node: &Node) -> bool {
+        self.nodes.values().any(|other| other.is_up && !other.slots.intersection(&node.slots).is_empty())
+    }
+
+    fn make(&mut self) {
+        let knows = [self.made].into();
+        self.nodes.insert(self.made, Node { knows, is_up: true, is_member: true, ..Node::default() });
+        self.made += 1;
+    }
+
+    fn members(&self) -> Vec<FleetMember> {
+        let members = self.nodes.iter().filter(|(_, node)| node.is_member);
+        let member = |(at, node): (&usize, &Node)| FleetMember {
+            name: at.to_string(),
+            address: Some(address(*at)),
+            host: (at % self.hosts.max(1)).to_string(),
+            zone: None,
+            process: if node.is_up { Process::Runs } else { Process::Starts },
+            id: Some(id(*at)),
+            data: Data::Kept,
+        };
+        members.map(member).collect()
+    }
+
+    /// What those say that are up, and those that they know.
+    fn view(&self) -> ClusterView {
+        let known: BTreeSet<usize> =
+            self.nodes.values().filter(|node| node.is_up).flat_map(|node| node.knows.clone()).collect();
+        let silence = || Silence { reason: "refuses connections".to_owned(), advice: None, answers: false };
+        let mut nodes = Vec::new();
+        for at in self.nodes.keys().copied().chain(known).collect::<BTreeSet<usize>>() {
+            let is_up = self.nodes.get(&at).is_some_and(|node| node.is_up);
+            let said = if is_up { Ok(self.said(at)) } else { Err(silence()) };
+            nodes.push(ObservedNode { address: address(at), id: Some(id(at)), said });
+        }
+        ClusterView { nodes }
+    }
+
+    fn said(&self, at: usize) -> NodeView {
+        let mut lines = String::new();
+        for other in &self.nodes[&at].knows {
+            let empty = Node::default();
+            let node = self.nodes.get(other).unwrap_or(&empty);
+            // Whoever has taken over from one that is down is known for it.
+            let slots = if !node.is_up && self.has_heir(node) { SlotSet::new() } else { node.slots.clone() };
+            let role = if node.primary.is_some() { "slave" } else { "master" };
+            let myself = if *other == at { "myself," } else { "" };
+            let fail = if node.is_up { "" } else { ",fail" };
+            let primary = node.primary.map_or_else(|| "-".to_owned(), |primary| id(primary).to_string());
+            let epoch = node.primary.unwrap_or(*other) + 1;
+            let line = format!(
+                "{} {} {myself}{role}{fail} {primary} 0 0 {epoch} connected {slots}",
+                id(*other),
+                address(*other)
+            );
+            writeln!(lines, "{}", line.trim_end()).unwrap();
+        }
+        let mut info = "redis_version:7.0.15\r\ncluster_enabled:1\r\nmaster_repl_offset:100\r\n".to_owned();
+        if self.nodes[&at].primary.is_some() {
+            let link = if self.nodes[&at].in_sync { "up" } else { "down" };
+            writeln!(info, "master_link_status:{link}\r").unwrap();
+        }
+        NodeView::parse(&lines, "cluster_state:ok\r\n", &info).unwrap()
+    }
+}
+
+pub(crate) fn id(at: usize) -> NodeId {
+    format!("{:040x}", at + 1).parse().unwrap()
+}
+
+fn number(node: &NodeRef) -> usize {
+    usize::from_str_radix(&node.id.to_string(), 16).unwrap() - 1
+}
+
+fn address(at: usize) -> NodeAddr {
+    format!("10.0.{}.{}:7000", at / 200, at % 200 + 1).parse().unwrap()
+}
