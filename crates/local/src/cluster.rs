@@ -332,9 +332,18 @@ impl Cluster {
         Ok(Some(file::read(&self.loop_file())?))
     }
 
-    /// The process of the command that works on the cluster now, if there is one.
-    pub(crate) fn commanded_by(&self) -> Option<i32> {
-        lock::holder(&self.directory.join("command.lock")).ok().flatten()
+    fn hold_lock(&self) -> PathBuf {
+        self.directory.join("hold.lock")
+    }
+
+    /// Keeps the loop from changing anything until the result is dropped: for commands that change members themselves.
+    pub fn hold_loop(&self) -> Result<CommandLock, LocalError> {
+        Ok(CommandLock(RecordLock::acquire(&self.hold_lock())?))
+    }
+
+    /// The process that holds the loop now, if there is one.
+    pub(crate) fn held_by(&self) -> Option<i32> {
+        lock::holder(&self.hold_lock()).ok().flatten()
     }
 
     /// Addresses at which clients find the cluster.

@@ -82,7 +82,7 @@ impl Fleet for LocalFleet {
     }
 
     fn held(&self) -> Option<String> {
-        self.cluster.commanded_by().map(|pid| format!("a command works on the cluster: process {pid}"))
+        self.cluster.held_by().map(|pid| format!("a command changes the members: process {pid}"))
     }
 
     fn remove<'a>(&'a self, member: &'a str, _: MayGo) -> BoxFuture<'a, Result<(), FleetError>> {

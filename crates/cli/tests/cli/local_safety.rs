@@ -14,7 +14,7 @@ use testservers::{Process, StockClient, any_engine};
 
 impl Place {
     /// Starts a command and lets it go on.
-    fn begin(&self, words: &str) -> Process {
+    pub(crate) fn begin(&self, words: &str) -> Process {
         Process::start(Path::new(PROGRAM), |command| {
             command.arg("local").args(words.split_whitespace()).env("TRIBUNE_HOME", self.home());
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -16,6 +16,7 @@ mod letting_in;
 mod local;
 mod local_faults;
 mod local_safety;
+mod local_scale;
 mod members;
 mod moves;
 mod plans;

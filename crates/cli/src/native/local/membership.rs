@@ -60,6 +60,7 @@ pub(crate) struct RemoveArgs {
 pub(crate) async fn add(arguments: &AddArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let cluster = arguments.name.existing()?;
     let _lock = cluster.lock()?;
+    let _hold = cluster.hold_loop()?;
     must_run(&cluster)?;
     let Observation { view, .. } = look_through(&cluster.ports()?).await?;
     let role = match arguments.replica_of {
@@ -124,6 +125,7 @@ async fn undo_add(cluster: &Cluster, port: u16, printer: &mut Printer) -> Result
 pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let cluster = arguments.name.existing()?;
     let _lock = cluster.lock()?;
+    let _hold = cluster.hold_loop()?;
     let port = arguments.port;
     let leaving = cluster.leaving()?.contains(&port);
     must_run(&cluster)?;

@@ -235,7 +235,19 @@ async fn come_back(cluster: &Cluster, connector: &Connector, printer: &mut Print
     printer.progress("waiting for servers to answer");
     wait_until_ready(cluster, &ports, connector, Ready { patience: PATIENCE, forgiving: true }).await?;
     // What is paused is shown by the screen, and waiting would not change it.
-    if paused == 0 { settled(cluster, &ports, printer).await } else { Ok(()) }
+    if paused == 0 {
+        settled(cluster, &ports, printer).await?;
+    }
+    stay_supervised(cluster)
+}
+
+/// Starts the supervisor again where the one that was told to look at the members has ended meanwhile: one that was just killed holds its lock for
+/// a moment.
+fn stay_supervised(cluster: &Cluster) -> Result<(), Failure> {
+    if cluster.supervisor()?.is_none() {
+        cluster.start()?;
+    }
+    Ok(())
 }
 
 /// Waits until nothing is wrong with the cluster that the servers mend themselves.
@@ -244,6 +256,7 @@ async fn settled(cluster: &Cluster, ports: &[u16], printer: &mut Printer) -> Res
     const AGAIN: Duration = Duration::from_millis(100);
     let begin = Instant::now();
     loop {
+        stay_supervised(cluster)?;
         let report = ClusterReport::new(&look_through(ports).await?.view);
         let mending =
             report.findings.iter().find(|finding| finding.severity == Severity::Problem && mends(finding.code));

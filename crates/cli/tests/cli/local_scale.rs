@@ -1,0 +1,91 @@
+//! `tribune local scale`: the loop gives a cluster another shape while it serves.
+
+use crate::{
+    local::{Place, kill, runs},
+    support::eventually,
+};
+use testservers::{Cluster, Writer, WriterOptions, any_engine, each_engine};
+
+/// How many replicas each shard has, sorted.
+fn shape(place: &Place) -> Vec<usize> {
+    let status = place.status("main");
+    let shards = status["cluster"]["shards"].as_array().unwrap().clone();
+    let mut shape: Vec<usize> = shards.iter().map(|shard| shard["replicas"].as_array().map_or(0, Vec::len)).collect();
+    shape.sort_unstable();
+    shape
+}
+
+fn cluster(first: u16) -> Cluster {
+    Cluster::at(&[format!("127.0.0.1:{first}"), format!("127.0.0.1:{}", first + 1)])
+}
+
+#[test]
+fn every_shape_is_reached_while_a_client_writes_and_nothing_is_lost_on_every_engine() {
+    each_engine(|engine| {
+        let mut place = Place::new(engine.clone());
+        let port = place.up("main", "--shards 3 --replicas 1", 12);
+        let cluster = cluster(port);
+        let writer = Writer::start(&cluster, &WriterOptions::default());
+        for (shards, replicas) in [(4, 1), (2, 2), (1, 5), (3, 1)] {
+            place.local(&format!("scale --shards {shards} --replicas {replicas} --yes")).succeeded();
+            assert_eq!(shape(&place), vec![replicas; shards], "{shards} + {replicas}");
+            assert_eq!(place.server_pids("main").len(), shards * (replicas + 1));
+        }
+        let members: Vec<u64> = place.status("main")["members"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|member| member["port"].as_u64().unwrap())
+            .collect();
+        let left = Cluster::at(&members.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>());
+        writer.stop().assert_kept(&left);
+        eventually("the cluster is well", || place.is_healthy("main"));
+    });
+}
+
+#[test]
+fn a_loop_that_is_killed_again_and_again_is_gone_on_from_by_the_next() {
+    let Some(engine) = any_engine() else { return };
+    let mut place = Place::new(engine);
+    let port = place.up("main", "--shards 2 --replicas 1", 12);
+    let writer = Writer::start(&cluster(port), &WriterOptions::default());
+    for (round, (shards, replicas)) in [(4, 1), (2, 1), (3, 1)].into_iter().enumerate() {
+        let scaling = place.begin(&format!("scale --shards {shards} --replicas {replicas} --yes"));
+        for kills in 0..3 {
+            let doing = || place.status("main")["loop"]["settled"] == false;
+            eventually("the loop is at work, or done", || doing() || shape(&place) == vec![replicas; shards]);
+            if let Some(supervisor) = place.status("main")["supervisor_pid"].as_i64() {
+                kill(supervisor);
+                eventually("it is gone", || !runs(supervisor));
+            }
+            let up = place.local("up");
+            let is_supervised = place.status("main")["supervisor_pid"].as_i64().is_some();
+            assert!(is_supervised, "round {round}, kill {kills}: {up:#?}");
+        }
+        drop(scaling);
+        eventually("the shape is reached", || {
+            place.status("main")["loop"]["settled"] == true && shape(&place) == vec![replicas; shards]
+        });
+    }
+    let ports: Vec<String> = place.status("main")["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| format!("127.0.0.1:{}", member["port"]))
+        .collect();
+    writer.stop().assert_kept(&Cluster::at(&ports));
+}
+
+#[test]
+fn a_shape_is_shown_before_it_is_asked_about_and_refused_where_there_is_no_loop() {
+    let Some(engine) = any_engine() else { return };
+    let mut place = Place::new(engine);
+    place.up("main", "--shards 1 --replicas 0", 3);
+    let shown = place.local("scale --shards 2 --replicas 1 --dry-run").succeeded();
+    assert!(shown.out.contains("from 1 shard with 0 replicas each to 2 shards with 1 replica each"), "{shown:#?}");
+    assert!(shown.out.contains("3 new members start"), "{shown:#?}");
+    assert_eq!(place.local("scale --shards 2").code, Some(1), "nobody can be asked");
+    assert_eq!(place.server_pids("main").len(), 1);
+    place.local("down").succeeded();
+    place.local("scale --shards 2 --yes").refused(1, &["does not run"]);
+}
