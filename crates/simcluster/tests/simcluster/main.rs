@@ -1,0 +1,7 @@
+//! The model keeps its promises: what operations do on real servers they do on it.
+#![cfg(test)]
+
+mod create;
+mod failures;
+mod moves;
+mod support;
