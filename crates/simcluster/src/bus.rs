@@ -146,7 +146,7 @@ pub(crate) struct Bus {
     queue: BinaryHeap<Reverse<Entry>>,
     order: u64,
     /// Until when the last message from one server to another is under way: none overtakes it.
-    arrivals: BTreeMap<(At, At), Millis>,
+    arrivals: Vec<Vec<Millis>>,
     links: u64,
 }
 
@@ -163,7 +163,7 @@ impl Bus {
             at: BTreeMap::new(),
             queue: BinaryHeap::new(),
             order: 0,
-            arrivals: BTreeMap::new(),
+            arrivals: Vec::new(),
             links: 0,
         }
     }
@@ -263,10 +263,19 @@ impl Bus {
             return;
         }
         let delay = self.delay();
-        let last = self.arrivals.entry((message.from, to)).or_default();
-        let arrival = (self.now + delay).max(*last);
-        *last = arrival;
+        let arrival = self.arrival(message.from, to, self.now + delay);
         let delay = arrival - self.now;
         self.after(delay, Event::Deliver { to, incarnation, message: Box::new(message) });
+    }
+
+    /// When what is sent now arrives, if not before this.
+    fn arrival(&mut self, from: At, to: At, earliest: Millis) -> Millis {
+        let servers = self.doors.len();
+        self.arrivals.resize_with(servers, Vec::new);
+        let Some(of) = self.arrivals.get_mut(from) else { return earliest };
+        of.resize(servers, 0);
+        let Some(last) = of.get_mut(to) else { return earliest };
+        *last = earliest.max(*last);
+        *last
     }
 }

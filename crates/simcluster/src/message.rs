@@ -17,6 +17,7 @@ pub(crate) struct Message {
     pub(crate) address: Address,
     pub(crate) primary: Option<NodeId>,
     pub(crate) is_replica: bool,
+    pub(crate) shard: NodeId,
     pub(crate) config_epoch: u64,
     pub(crate) current_epoch: u64,
     pub(crate) offset: u64,

@@ -4,6 +4,7 @@ mod cron;
 mod election;
 mod gossip;
 mod known;
+mod nodes;
 mod receive;
 mod replicas;
 mod restart;
@@ -13,6 +14,7 @@ mod state;
 mod text;
 
 pub(crate) use known::{Known, Link};
+pub(crate) use nodes::Nodes;
 pub(crate) use receive::ASKED;
 
 use crate::{
@@ -89,7 +91,7 @@ pub(crate) struct Server {
     pub(crate) knows_address: bool,
     pub(crate) me: NodeId,
     /// All nodes that it knows, itself among them.
-    pub(crate) nodes: BTreeMap<NodeId, Known>,
+    pub(crate) nodes: Nodes,
     pub(crate) current_epoch: u64,
     pub(crate) last_vote_epoch: u64,
     pub(crate) migrating: BTreeMap<Slot, NodeId>,

@@ -90,7 +90,7 @@ impl World {
                     server.finish(&mut self.bus);
                 }
             }
-            Event::Deliver { to, incarnation, message } => self.deliver(to, incarnation, *message),
+            Event::Deliver { to, incarnation, message } => self.deliver(to, incarnation, message),
             Event::Upstream(at, incarnation) => match of(&mut self.servers, at, incarnation) {
                 Some(server) if server.runs() => self.reach_upstream(at),
                 Some(_) => self.bus.after(1000, Event::Upstream(at, incarnation)),
@@ -128,14 +128,14 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, to: At, incarnation: u32, message: Message) {
+    fn deliver(&mut self, to: At, incarnation: u32, message: Box<Message>) {
         if !self.bus.reaches(message.from, to) {
             return;
         }
         let Some(server) = of(&mut self.servers, to, incarnation) else { return };
         match server.process {
             Process::Up => server.receive(&mut self.bus, &message),
-            Process::Paused | Process::Loading => server.waiting.push(message),
+            Process::Paused | Process::Loading => server.waiting.push(*message),
             Process::Down => {}
         }
     }

@@ -5,11 +5,10 @@ use crate::{
     bus::{Address, At, Millis},
     data::Data,
     message::Kind,
-    server::{Known, Server},
+    server::{Known, Nodes, Server},
     world::World,
 };
 use operations::port::{Command, Failover};
-use std::collections::BTreeMap;
 use topology::{NodeId, Reply, SlotSet};
 
 /// How long a forgotten node is not taken back (`CLUSTER_BLACKLIST_TTL`).
@@ -132,7 +131,7 @@ impl Server {
             self.me = bus.new_id();
             (self.current_epoch, self.last_vote_epoch) = (0, 0);
         }
-        self.nodes = BTreeMap::from([(self.me, Known { epoch, ..Known::new(self.me, bus.now) })]);
+        self.nodes = Nodes::of(Known { epoch, ..Known::new(self.me, bus.now) });
         self.unclaimed = SlotSet::new();
         self.later.state = true;
         self.note(bus, format_args!("is reset"));

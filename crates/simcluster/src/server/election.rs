@@ -96,6 +96,9 @@ impl Server {
         self.look_at_state(bus);
         self.announce(bus, false);
         self.end_asked();
+        if self.profile.resets_elections {
+            self.election = Election::default();
+        }
     }
 
     /// `clusterSendFailoverAuthIfNeeded`
@@ -111,7 +114,8 @@ impl Server {
         if !known.has_failed && !force {
             return;
         }
-        if self.profile.votes_slowly && bus.now.saturating_sub(known.voted_at) < self.settings.node_timeout * 2 {
+        let is_slow = if force { self.profile.votes_slowly_when_asked } else { self.profile.votes_slowly };
+        if is_slow && bus.now.saturating_sub(known.voted_at) < self.settings.node_timeout * 2 {
             return;
         }
         let is_outdone = |known: &super::Known| {
@@ -160,11 +164,16 @@ impl Server {
         if primary == self.me {
             return;
         }
-        self.migrating.clear();
-        self.importing.clear();
-        let was_primary = self.is_primary();
+        let (was_primary, shard) = (self.is_primary(), self.nodes.get(&primary).map(|known| known.shard));
+        // Valkey keeps the marks of a shard whose primary has changed.
+        let stays = self.profile.knows_shards && self.myself().map(|myself| myself.shard) == shard;
+        if !stays {
+            self.migrating.clear();
+            self.importing.clear();
+        }
         self.change_myself(|myself| {
             (myself.is_replica, myself.primary, myself.had_replicas) = (true, Some(primary), false);
+            myself.shard = shard.unwrap_or(myself.shard);
         });
         if let Some(known) = self.nodes.get_mut(&primary) {
             known.had_replicas = true;

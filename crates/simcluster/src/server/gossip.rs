@@ -24,7 +24,7 @@ impl Server {
             {
                 let known =
                     Known { address: Some(address), is_replica: told.is_replica, ..Known::new(told.id, bus.now) };
-                self.nodes.insert(told.id, known);
+                self.nodes.insert(known);
             }
         }
     }

@@ -28,6 +28,8 @@ pub(crate) struct Known {
     pub(crate) has_failed: bool,
     /// Whether it had replicas, or took the place of one that had (`migrate-to`).
     pub(crate) had_replicas: bool,
+    /// The shard that it says it belongs to: a replica's is that of its primary (7.2).
+    pub(crate) shard: NodeId,
     pub(crate) epoch: u64,
     pub(crate) slots: SlotSet,
     pub(crate) offset: u64,
@@ -58,6 +60,7 @@ impl Known {
             is_suspected: false,
             has_failed: false,
             had_replicas: false,
+            shard: id,
             epoch: 0,
             slots: SlotSet::new(),
             offset: 0,

@@ -54,8 +54,13 @@ impl Server {
         };
         sender.data_received = bus.now;
         sender.offset = message.offset;
+        sender.shard = message.shard;
         sender.epoch = sender.epoch.max(message.config_epoch);
         self.current_epoch = self.current_epoch.max(message.current_epoch);
+        let is_outdone = self.election.is_sent && message.config_epoch >= self.election.epoch && !message.is_replica;
+        if self.profile.resets_elections && is_outdone {
+            self.election = super::Election::default();
+        }
         let follows = self.primary() == Some(message.sender);
         if self.asked.until > 0 && follows && message.is_paused && self.asked.primary_offset.is_none() {
             self.asked.primary_offset = Some(message.offset);
@@ -103,7 +108,8 @@ impl Server {
             }
             if let Some(mut known) = self.nodes.remove(&node) {
                 (known.id, known.in_handshake, known.is_replica) = (message.sender, false, message.is_replica);
-                self.nodes.insert(message.sender, known);
+                known.shard = message.shard;
+                self.nodes.insert(known);
                 self.note(bus, format_args!("gets to know {}", message.sender.short()));
             }
         } else if node != message.sender {
@@ -207,6 +213,6 @@ impl Server {
         let id = bus.new_id();
         let handshake =
             Known { address: Some(address), in_handshake: true, to_meet: introduces, ..Known::new(id, bus.now) };
-        self.nodes.insert(id, handshake);
+        self.nodes.insert(handshake);
     }
 }

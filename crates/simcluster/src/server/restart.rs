@@ -4,7 +4,7 @@
 //! the data. Servers write the first at each change, and the last before they answer (`appendfsync always`): a killed server has lost
 //! nothing of what it has acknowledged.
 
-use super::{Asked, Counts, Election, Known, Later, Process, Server};
+use super::{Asked, Counts, Election, Known, Later, Nodes, Process, Server};
 use crate::{
     bus::{Address, At, Bus, Event, Millis},
     data::Data,
@@ -37,7 +37,7 @@ impl Server {
             address,
             knows_address: false,
             me: bus.new_id(),
-            nodes: BTreeMap::new(),
+            nodes: Nodes::default(),
             current_epoch: 0,
             last_vote_epoch: 0,
             migrating: BTreeMap::new(),
@@ -70,7 +70,7 @@ impl Server {
     /// Forgets everything, and takes a new id: an empty volume.
     pub(crate) fn become_new(&mut self, bus: &mut Bus) {
         self.me = bus.new_id();
-        self.nodes = BTreeMap::from([(self.me, Known::new(self.me, bus.now))]);
+        self.nodes = Nodes::of(Known::new(self.me, bus.now));
         (self.current_epoch, self.last_vote_epoch, self.knows_address) = (0, 0, false);
         (self.migrating, self.importing) = (BTreeMap::new(), BTreeMap::new());
         self.data = Data::default();
@@ -99,7 +99,7 @@ impl Server {
         (self.holds_writers, self.held_slots, self.unclaimed) = (0, SlotSet::new(), SlotSet::new());
         (self.banned, self.counts) = (BTreeMap::new(), Counts::default());
         (self.jobs, self.waiting) = (Vec::new(), Vec::new());
-        self.nodes.retain(|_, known| !known.in_handshake);
+        self.nodes.retain(|known| !known.in_handshake);
         let me = self.me;
         for known in self.nodes.values_mut() {
             let old = known.clone();
@@ -110,6 +110,7 @@ impl Server {
                 is_suspected: old.is_suspected,
                 has_failed: old.has_failed,
                 had_replicas: old.had_replicas,
+                shard: old.shard,
                 epoch: old.epoch,
                 slots: old.slots,
                 failed_at: now,

@@ -24,6 +24,7 @@ impl Server {
             address: self.address,
             primary: self.primary(),
             is_replica: myself.is_some_and(|myself| myself.is_replica),
+            shard: myself.map_or(self.me, |myself| myself.shard),
             config_epoch: teller.map_or(0, |teller| teller.epoch),
             current_epoch: self.current_epoch,
             offset: self.stream.offset,
@@ -75,7 +76,7 @@ impl Server {
 
     /// Tells all nodes that have a link.
     pub(crate) fn tell_all(&self, bus: &mut Bus, kind: &Kind) {
-        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|id| *id != self.me).collect();
+        let others: Vec<NodeId> = self.nodes.values().map(|known| known.id).filter(|id| *id != self.me).collect();
         for node in others {
             self.tell(bus, node, kind.clone());
         }
@@ -96,12 +97,15 @@ impl Server {
             is_replica: known.is_replica,
             pong_received: known.pong_received,
         };
-        let all: Vec<&Known> = self.nodes.values().filter(eligible).collect();
-        let (suspected, fresh): (Vec<&Known>, Vec<&Known>) = all.into_iter().partition(|known| known.is_suspected);
-        let wanted = (self.nodes.len() / 10).max(3).min(fresh.len());
+        let fresh = || self.nodes.values().filter(eligible).filter(|known| !known.is_suspected);
+        let count = fresh().count();
+        let wanted = (self.nodes.len() / 10).max(3).min(count);
         // Neighbours in the order of their ids, from one that is drawn: as even as drawing each, and much cheaper.
-        let first = if fresh.len() > wanted { bus.random.usize(0..fresh.len()) } else { 0 };
-        let drawn = fresh.iter().cycle().skip(first).take(wanted);
-        drawn.chain(&suspected).map(|known| gossip(known)).collect()
+        let first = if count > wanted { bus.random.usize(0..count) } else { 0 };
+        let mut told = Vec::with_capacity(wanted + 1);
+        let is_drawn = |at: usize| (at + count - first) % count < wanted;
+        told.extend(fresh().enumerate().filter(|(at, _)| is_drawn(*at)).map(|(_, known)| gossip(known)));
+        told.extend(self.nodes.values().filter(eligible).filter(|known| known.is_suspected).map(gossip));
+        told
     }
 }

@@ -51,8 +51,10 @@ impl Server {
         };
         let ours = if self.is_primary() { Some(me) } else { self.primary() };
         self.unclaimed = self.unclaimed.difference(&claimed.intersection(&bound));
-        let importing: SlotSet = self.importing.keys().copied().collect();
-        let wanted = claimed.difference(&bound).difference(&importing);
+        let mut wanted = claimed.difference(&bound);
+        if !self.profile.knows_shards {
+            wanted = wanted.difference(&self.importing.keys().copied().collect());
+        }
         let (mut taken, mut of_ours, mut lost) = (wanted.clone(), 0, SlotSet::new());
         for known in self.nodes.values_mut().filter(|known| known.id != sender) {
             let both = known.slots.intersection(&wanted);
@@ -79,19 +81,69 @@ impl Server {
             self.note(bus, format_args!("believes that {} owns {taken}", sender.short()));
             bus.changed();
         }
-        if self.profile.gossip_clears_marks {
-            self.migrating.retain(|slot, _| !lost.contains(*slot));
+        if self.profile.knows_shards {
+            self.change_marks(sender, epoch, claimed, &taken);
+            self.take_let_go(bus, sender, claimed);
         }
-        if self.profile.takes_what_is_let_go && self.is_primary() {
-            self.take_let_go(bus, sender, &let_go);
-        }
-        let is_bare = ours.and_then(|ours| self.nodes.get(&ours)).is_some_and(|known| !known.owns_slots());
-        if of_ours > 0 && is_bare && (self.settings.replica_migration || claimed.len() == of_ours) {
+        self.obey(bus, sender, claimed, of_ours, &lost);
+    }
+
+    /// What a server does that has lost slots, or whose primary has.
+    fn obey(&mut self, bus: &mut Bus, sender: NodeId, claimed: &SlotSet, of_ours: usize, lost: &SlotSet) {
+        let me = self.me;
+        let ours = self.primary().unwrap_or(me);
+        let is_bare = self.nodes.get(&ours).is_some_and(|known| !known.owns_slots());
+        let (may_follow, is_one_of_two) = if self.profile.knows_shards {
+            let is_older = self
+                .nodes
+                .get(&ours)
+                .is_some_and(|known| self.nodes.get(&sender).is_some_and(|other| known.epoch < other.epoch));
+            let both_bare = claimed.is_empty() && ours != sender && is_older && self.is_in_shard_of(me, sender);
+            (self.settings.replica_migration || self.is_in_shard_of(me, sender), both_bare)
+        } else {
+            (self.settings.replica_migration || claimed.len() == of_ours, false)
+        };
+        if (of_ours > 0 || is_one_of_two) && is_bare && may_follow {
             self.note(bus, format_args!("follows {}, which has taken the last slots", sender.short()));
             self.follow(bus, sender);
         } else if !self.follow_upwards(bus) && !lost.is_empty() {
-            self.drop_keys(bus, &lost);
+            self.drop_keys(bus, lost);
         }
+    }
+
+    fn is_in_shard_of(&self, one: NodeId, other: NodeId) -> bool {
+        let shard = |id| self.nodes.get(&id).map(|known| known.shard);
+        shard(one).is_some() && shard(one) == shard(other)
+    }
+
+    /// What a message changes of open slots (Valkey 8.0).
+    fn change_marks(&mut self, sender: NodeId, epoch: u64, claimed: &SlotSet, taken: &SlotSet) {
+        if self.migrating.is_empty() && self.importing.is_empty() {
+            return;
+        }
+        if !self.is_in_shard_of(self.me, sender) {
+            self.migrating.retain(|slot, _| !taken.contains(*slot));
+        }
+        let mut migrating = self.migrating.clone();
+        for (_, target) in migrating.iter_mut().filter(|(slot, _)| !claimed.contains(**slot)) {
+            let is_replaced = |known: &super::Known| known.is_replica || known.epoch < epoch;
+            let replaced = self.nodes.get(target).is_some_and(is_replaced);
+            if *target != sender && replaced && self.is_in_shard_of(*target, sender) {
+                *target = sender;
+            }
+        }
+        self.migrating = migrating;
+        let mut importing = self.importing.clone();
+        let stays = |slot: &topology::Slot, source: &mut NodeId| {
+            if !taken.contains(*slot) || *source == sender {
+                return true;
+            }
+            let is_failover = self.is_in_shard_of(*source, sender);
+            *source = sender;
+            is_failover
+        };
+        importing.retain(stays);
+        self.importing = importing;
     }
 
     /// A replica whose primary follows another node follows that one.
@@ -104,19 +156,21 @@ impl Server {
         true
     }
 
-    /// Takes slots that it imports from a node which does not name them any more.
-    fn take_let_go(&mut self, bus: &mut Bus, from: NodeId, let_go: &SlotSet) {
-        let importing = self.importing.iter().filter(|(_, source)| **source == from).map(|(slot, _)| *slot);
-        let taken = importing.collect::<SlotSet>().intersection(let_go);
-        let bound = self.nodes.get(&from).map(|known| known.slots.intersection(&taken)).unwrap_or_default();
-        if bound.is_empty() {
+    /// Takes slots that it imports from a node which does not name them any more (Valkey 8.0).
+    fn take_let_go(&mut self, bus: &mut Bus, from: NodeId, claimed: &SlotSet) {
+        let is_let_go = |slot: topology::Slot, source: NodeId| source == from && !claimed.contains(slot);
+        let slots: SlotSet =
+            self.importing.iter().filter(|(slot, source)| is_let_go(**slot, **source)).map(|(slot, _)| *slot).collect();
+        if slots.is_empty() || !self.is_primary() {
             return;
         }
-        self.note(bus, format_args!("takes {bound}, which {} has let go", from.short()));
-        self.importing.retain(|slot, _| !bound.contains(*slot));
-        self.assign(bus, &bound, Some(self.me));
-        self.raise_epoch(bus);
-        self.announce(bus, false);
+        self.importing.retain(|slot, _| !slots.contains(*slot));
+        let taken = slots.difference(&self.slots());
+        if !taken.is_empty() {
+            self.note(bus, format_args!("takes {taken}, which {} has let go", from.short()));
+            self.assign(bus, &taken, Some(self.me));
+            self.raise_epoch(bus);
+        }
     }
 
     /// Gives slots to a node, whoever has them.

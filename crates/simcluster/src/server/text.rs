@@ -47,10 +47,12 @@ impl Server {
             let teller = known.primary.filter(|_| known.is_replica).unwrap_or(known.id);
             epochs.iter().find(|(id, _)| *id == teller).map_or(0, |(_, epoch)| *epoch)
         };
+        if let Some(myself) = self.nodes.get_mut(&me) {
+            myself.address = Some(address);
+        }
         for known in self.nodes.values_mut() {
             let is_me = known.id == me;
             if is_me {
-                known.address = Some(address);
                 if knows {
                     text.push_str(known.label());
                 } else {

@@ -141,9 +141,13 @@ fn servers_that_all_come_back_at_other_addresses_are_a_cluster_again_once_they_m
         let writer = Writer::start(&simulation, &WriterOptions::default());
         sleep(SECOND).await;
         let (ledger, _) = writer.stop().await;
-        servers.iter().for_each(|server| simulation.kill(*server));
+        for server in &servers {
+            simulation.kill(*server);
+        }
         sleep(SECOND).await;
-        servers.iter().for_each(|server| simulation.start_elsewhere(*server));
+        for server in &servers {
+            simulation.start_elsewhere(*server);
+        }
         // They serve for a while all the same: nobody is suspected yet.
         sleep(10 * SECOND).await;
         let mut alone = look(&simulation).await.view;

@@ -1,12 +1,11 @@
 //! Slots that move by plan while a client writes: nothing is lost, in all three ways.
 
-use crate::support::{cluster, create_of, look, on_all, patience, run_plan, until_healthy};
+use crate::support::{cluster, create_of, look, on_all, patience, primaries, run_plan, until_healthy};
 use operations::{observe, run::Runner};
 use simcluster::{Profile, ServerOptions, Simulation, Writer, WriterOptions};
 use std::time::Duration;
 use tokio::time::sleep;
 use topology::{
-    NodeId,
     membership::{self, Role},
     plan::Dialect,
     rebalance::{self, Rebalance},
@@ -21,10 +20,6 @@ fn ways(profile: &Profile) -> Vec<Dialect> {
     ways.extend(profile.migrates_slots.then_some(Dialect::MigrateSlots));
     ways.extend(profile.imports_slots.then_some(Dialect::MigrationImport));
     ways
-}
-
-async fn primaries(simulation: &Simulation) -> Vec<NodeId> {
-    look(simulation).await.view.shards().iter().map(|shard| shard.primary.account.id).collect()
 }
 
 #[test]

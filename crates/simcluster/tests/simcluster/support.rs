@@ -11,6 +11,7 @@ use simcluster::{Number, Profile, Simulation, Timeouts};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use topology::{
+    NodeId,
     create::{self, Shards},
     findings,
     plan::{Dialect, Plan},
@@ -95,7 +96,10 @@ pub(crate) async fn run_plan(
     mut plan: Plan,
     dialect: Option<Dialect>,
 ) -> Result<(), RunError> {
-    weigh::weigh(&seen, &mut plan, dialect).await.unwrap();
+    if let Err(error) = weigh::weigh(&seen, &mut plan, dialect).await {
+        let operations::weigh::WeighError::Node(error) = error else { panic!("{error}") };
+        return Err(error.into());
+    }
     let pace = Pace { budget: None, ..Pace::default() };
     let moves = Moves { dialer: dialer(simulation), pace, replace: false };
     Runner::new(seen.links, patience(), &|_| {}).with_moves(moves).run(&plan).await
@@ -113,4 +117,9 @@ pub(crate) async fn until_healthy(simulation: &Simulation, within: Duration) {
         assert!(Instant::now() < deadline, "{findings:#?}");
         sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// The primaries by their first slot.
+pub(crate) async fn primaries(simulation: &Simulation) -> Vec<NodeId> {
+    look(simulation).await.view.shards().iter().map(|shard| shard.primary.account.id).collect()
 }
