@@ -11,7 +11,7 @@ use crate::{
     world::Shared,
 };
 use operations::port::Dialer;
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, ops::RangeInclusive, sync::Arc};
 use topology::{Host, NodeAddr, NodeId, SlotSet};
 
 /// A server, by the order in which they were added.
@@ -26,6 +26,8 @@ pub struct ServerOptions {
     pub host: Option<String>,
     /// The zone, which only Valkey tells.
     pub zone: Option<String>,
+    /// Where it listens: the address and the port for clients. An address of its own where none is given.
+    pub address: Option<(IpAddr, u16)>,
     /// Settings beside those that servers come with.
     pub settings: BTreeMap<String, String>,
 }
@@ -33,13 +35,20 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// A server on a machine of its own, with the settings that servers come with.
     pub const fn new(profile: &'static Profile) -> Self {
-        Self { profile, host: None, zone: None, settings: BTreeMap::new() }
+        Self { profile, host: None, zone: None, address: None, settings: BTreeMap::new() }
     }
 
     /// The same on this machine.
     #[must_use]
     pub fn on_host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
+        self
+    }
+
+    /// The same at this address.
+    #[must_use]
+    pub const fn at(mut self, ip: IpAddr, port: u16) -> Self {
+        self.address = Some((ip, port));
         self
     }
 
@@ -79,7 +88,8 @@ impl Simulation {
             let host = options.host.clone().unwrap_or_else(|| format!("host-{at}"));
             let host = world.bus.network.host(&host);
             let number = u32::try_from(at).unwrap_or(u32::MAX);
-            let address = Address { ip: own_ip(number + 1), port: 7000, bus_port: 17000 };
+            let (ip, port) = options.address.unwrap_or((own_ip(number + 1), 7000));
+            let address = Address { ip, port, bus_port: port.saturating_add(10_000) };
             world.bus.doors.push(crate::bus::Door { address, host, is_open: false, incarnation: 0 });
             let settings = Settings::new(&options.settings);
             let (name, zone) = (format!("server-{at}"), options.zone.clone());
@@ -223,6 +233,18 @@ impl Simulation {
                 }
             }
             world.bus.note(format_args!("servers {numbers:?} are cut off"));
+        });
+    }
+
+    /// Cuts or mends the network between a server and a machine, such as that of a dialer.
+    pub fn cut_from(&self, number: Number, host: &str, is_cut: bool) {
+        self.shared.look(|world| {
+            let other = world.bus.network.host(host);
+            if let Some(here) = world.bus.doors.get(number).map(|door| door.host) {
+                world.bus.network.cut(here, other, is_cut);
+                let word = if is_cut { "cut" } else { "mended" };
+                world.bus.note(format_args!("the network between server {number} and {host} is {word}"));
+            }
         });
     }
 
