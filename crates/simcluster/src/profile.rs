@@ -36,6 +36,10 @@ pub struct Profile {
     pub slot_stats: bool,
     /// `INFO keysizes` (Redis 8.0).
     pub key_sizes: bool,
+    /// What a server that has just started takes for the number of primaries with slots.
+    pub first_size: usize,
+    /// What stands behind the counts in a line of `INFO keyspace`.
+    pub keyspace_end: &'static str,
     /// It answers questions about the cluster while it loads (Valkey).
     pub answers_while_loading: bool,
 }
@@ -57,6 +61,8 @@ impl Profile {
         hides_foreign_keys: false,
         slot_stats: false,
         key_sizes: false,
+        first_size: 1,
+        keyspace_end: "",
         answers_while_loading: false,
     };
     /// Redis 8.6.
@@ -68,6 +74,8 @@ impl Profile {
         hides_foreign_keys: true,
         slot_stats: true,
         key_sizes: true,
+        first_size: 0,
+        keyspace_end: ",subexpiry=0",
         ..Self::REDIS_7_0
     };
     /// Valkey 8.1.
@@ -81,12 +89,19 @@ impl Profile {
         votes_slowly_when_asked: false,
         resets_elections: true,
         slot_stats: true,
+        first_size: 0,
         answers_while_loading: true,
         ..Self::REDIS_7_0
     };
     /// Valkey 9.1.
-    pub const VALKEY_9_1: Self =
-        Self { name: "valkey-9.1", version: "9.1.2", migrates_slots: true, votes_slowly: false, ..Self::VALKEY_8_1 };
+    pub const VALKEY_9_1: Self = Self {
+        name: "valkey-9.1",
+        version: "9.1.2",
+        migrates_slots: true,
+        votes_slowly: false,
+        keyspace_end: ",keys_with_volatile_items=0",
+        ..Self::VALKEY_8_1
+    };
     /// All of them.
     pub const ALL: [&'static Self; 4] = [&Self::REDIS_7_0, &Self::REDIS_8_6, &Self::VALKEY_8_1, &Self::VALKEY_9_1];
 }

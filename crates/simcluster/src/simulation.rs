@@ -88,7 +88,7 @@ impl Simulation {
             let host = options.host.clone().unwrap_or_else(|| format!("host-{at}"));
             let host = world.bus.network.host(&host);
             let number = u32::try_from(at).unwrap_or(u32::MAX);
-            let (ip, port) = options.address.unwrap_or((own_ip(number + 1), 7000));
+            let (ip, port) = options.address.unwrap_or_else(|| (own_ip(number + 1), 7000));
             let address = Address { ip, port, bus_port: port.saturating_add(10_000) };
             world.bus.doors.push(crate::bus::Door { address, host, is_open: false, incarnation: 0 });
             let settings = Settings::new(&options.settings);

@@ -43,6 +43,7 @@ impl World {
                 Reply::List(server.functions.iter().map(library).collect())
             }
             Command::FunctionDump => Reply::text(server.functions.join("\n")),
+            Command::Rehearse(Rehearsal::IdleTime | Rehearsal::Dump) => return None,
             Command::Rehearse(rehearsal) => rehearse(*rehearsal),
             Command::Publish => {
                 server.tell_all(&mut self.bus, &crate::message::Kind::Publish);
@@ -62,8 +63,10 @@ impl World {
             // `cluster-slot-stats-enabled` is off, as it is by default.
             return Some(error(format!("ERR unrecognized sort metric {metric} for ORDERBY.")));
         }
+        let owner = server.primary().unwrap_or(server.me);
+        let owned = server.nodes.get(&owner).map(|known| known.slots.clone()).unwrap_or_default();
         let mut counts: Vec<(usize, topology::Slot)> =
-            server.slots().iter().map(|slot| (server.data.count(slot), slot)).collect();
+            owned.iter().map(|slot| (server.data.count(slot), slot)).collect();
         counts.sort_by_key(|(keys, slot)| (std::cmp::Reverse(*keys), *slot));
         let entry = |(keys, slot): &(usize, topology::Slot)| {
             let keys = Reply::List(vec![Reply::text("key-count"), integer(*keys as u64)]);
@@ -81,9 +84,8 @@ pub(super) fn unknown_subcommand(name: &str) -> Reply {
 /// Everything is allowed; what is refused are the words.
 fn rehearse(rehearsal: Rehearsal) -> Reply {
     match rehearsal {
-        Rehearsal::SetSlot | Rehearsal::KeysInSlot => error("ERR Invalid or out of range slot"),
+        Rehearsal::SetSlot => error("ERR Invalid or out of range slot"),
         Rehearsal::Asking => Reply::text("OK"),
-        Rehearsal::IdleTime | Rehearsal::Dump => Reply::Nil,
         _ => error("ERR value is not an integer or out of range"),
     }
 }

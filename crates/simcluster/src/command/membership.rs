@@ -23,7 +23,6 @@ impl World {
                 server.meet(bus, Address { ip: *ip, port: *port, bus_port: *bus_port }, true);
                 ok()
             }
-            Command::SetConfigEpoch(0) => error("ERR Invalid config epoch specified: 0"),
             Command::SetConfigEpoch(_) if server.nodes.len() > 1 => {
                 error("ERR The user can assign a config epoch only when the node does not know any other node.")
             }

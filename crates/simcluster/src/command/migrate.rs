@@ -130,9 +130,9 @@ impl World {
             return error(format!("ERR I am already migrating slot {slot}."));
         }
         match server.nodes.get(&to) {
-            None => return error("ERR Unknown node name"),
+            None => return error(format!("ERR Unknown node name: {to}")),
             Some(_) if to == server.me => return error("ERR Target node can not be this node."),
-            Some(known) if known.is_replica => return error("ERR Target node is not a primary"),
+            // A replica is taken for a target, too; it shows later that it is none.
             Some(_) => {}
         }
         let Some(target) = self.server_of(at, to) else {
@@ -192,10 +192,12 @@ impl World {
 
 /// An entry of `CLUSTER GETSLOTMIGRATIONS`.
 fn job(job: &Job) -> Reply {
+    let ends = job.slots.ranges().map(|range| format!("{}-{}", range.start(), range.end()));
+    let ranges = ends.collect::<Vec<_>>().join(" ");
     fields([
         ("name", Reply::text(&job.name)),
         ("operation", Reply::text(if job.is_export { "EXPORT" } else { "IMPORT" })),
-        ("slot_ranges", Reply::text(job.slots.to_string())),
+        ("slot_ranges", Reply::text(ranges)),
         ("target_node", Reply::text(job.target.to_string())),
         ("source_node", Reply::text(job.source.to_string())),
         ("create_time", super::integer(job.created / 1000)),

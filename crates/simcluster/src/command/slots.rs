@@ -104,7 +104,7 @@ impl Server {
     /// Why a slot cannot be made this; the servers' own words.
     fn refusal_of_state(&self, slot: Slot, state: SlotState) -> Option<Reply> {
         if !self.is_primary() {
-            return Some(error("ERR You can use SETSLOT only with masters."));
+            return Some(error("ERR Please use SETSLOT only with masters."));
         }
         let is_own = self.owner(slot) == Some(self.me);
         let known = |id: NodeId| self.nodes.get(&id).filter(|known| !known.in_handshake);

@@ -94,7 +94,7 @@ impl Server {
         let now = bus.now;
         self.settings.reread();
         (self.started, self.turns) = (now, bus.random.u32(0..10));
-        (self.state_ok, self.first_look, self.minority, self.size) = (false, None, 0, 1);
+        (self.state_ok, self.first_look, self.minority, self.size) = (false, None, 0, self.profile.first_size);
         (self.later, self.election, self.asked) = (Later::default(), Election::default(), Asked::default());
         (self.holds_writers, self.held_slots, self.unclaimed) = (0, SlotSet::new(), SlotSet::new());
         (self.banned, self.counts) = (BTreeMap::new(), Counts::default());

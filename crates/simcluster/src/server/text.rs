@@ -90,13 +90,12 @@ impl Server {
 
     /// `CLUSTER INFO`
     pub(crate) fn cluster_text(&self) -> String {
-        let (mut assigned, mut suspected, mut failed, mut size) = (0, 0, 0, 0);
+        let (mut assigned, mut suspected, mut failed) = (0, 0, 0);
         for known in self.nodes.values().filter(|known| known.owns_slots()) {
             let slots = known.slots.len();
             assigned += slots;
             suspected += if known.is_suspected { slots } else { 0 };
             failed += if known.has_failed { slots } else { 0 };
-            size += usize::from(!known.is_replica);
         }
         let state = if self.state_ok { "ok" } else { "fail" };
         // A replica tells the epoch of its primary.
@@ -105,9 +104,10 @@ impl Server {
         let mut text = format!(
             "cluster_state:{state}\r\ncluster_slots_assigned:{assigned}\r\ncluster_slots_ok:{}\r\n\
              cluster_slots_pfail:{suspected}\r\ncluster_slots_fail:{failed}\r\ncluster_known_nodes:{}\r\n\
-             cluster_size:{size}\r\ncluster_current_epoch:{}\r\ncluster_my_epoch:{epoch}\r\n",
+             cluster_size:{}\r\ncluster_current_epoch:{}\r\ncluster_my_epoch:{epoch}\r\n",
             assigned - suspected - failed,
             self.nodes.len(),
+            self.size,
             self.current_epoch,
         );
         for (name, count) in [("publish", self.counts.published_received), ("meet", self.counts.meets_received)] {
@@ -192,7 +192,7 @@ impl Server {
     pub(crate) fn keyspace_text(&self) -> String {
         match self.data.len() {
             0 => String::new(),
-            keys => format!("db0:keys={keys},expires=0,avg_ttl=0\r\n"),
+            keys => format!("db0:keys={keys},expires=0,avg_ttl=0{}\r\n", self.profile.keyspace_end),
         }
     }
 

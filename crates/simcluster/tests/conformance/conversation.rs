@@ -30,12 +30,15 @@ pub(crate) async fn converse(stage: &Stage<'_>) -> Vec<String> {
     let names = stage.names().await;
     stage.look(&names, "new", &mut told).await;
     stage.refused_alone(&names, &mut told).await;
+    // The last one has another id now.
+    let names = stage.names().await;
     stage.create().await;
     stage.until(|view| findings::check(view).is_empty()).await;
     stage.look(&names, "created", &mut told).await;
     stage.refused(&names, &mut told).await;
     stage.keys(&names, &mut told).await;
     stage.open_slots(&names, &mut told).await;
+    stage.moves(&names, &mut told).await;
     stage.failovers(&names, &mut told).await;
     told
 }
@@ -231,6 +234,41 @@ impl Stage<'_> {
         self.say(names, 0, &[Command::SetSlot(moving, SlotState::Node(to)), get(b"b")], told).await;
         self.until(|view| findings::check(view).is_empty()).await;
         self.look(names, "moved", told).await;
+    }
+
+    /// Slots with a key that the servers move by themselves from 0 to 2, where they do.
+    async fn moves(&self, names: &Names, told: &mut Vec<String>) {
+        let slots = SlotSet::from(slot(866)..=slot(870));
+        self.say(names, 0, &[set(b"hello")], told).await;
+        let ways =
+            [(0, Command::MigrateSlots(slots.clone(), names.ids[2])), (2, Command::MigrationImport(slots.clone()))];
+        for (at, command) in ways {
+            let reply = self.link(at).await.send(vec![command]).await.unwrap().pop().unwrap();
+            // The name of a task is another one each time.
+            told.push(format!("#{at} begins: {}", matches!(reply, topology::Reply::Bytes(_))));
+        }
+        let is_offered = self.link(0).await.send(vec![Command::SlotMigrations, Command::MigrationTasks]).await.unwrap();
+        if is_offered.iter().any(|reply| reply.as_list().is_some()) {
+            let has_moved = |view: &topology::ClusterView| {
+                view.node(names.ids[2])
+                    .and_then(|node| node.view())
+                    .is_some_and(|said| said.myself.slots.contains(slot(866)))
+            };
+            self.until(|view| has_moved(view) && findings::check(view).is_empty()).await;
+        }
+        for at in [0, 2] {
+            let replies =
+                self.link(at).await.send(vec![Command::SlotMigrations, Command::MigrationTasks]).await.unwrap();
+            for job in replies.iter().flat_map(|reply| reply.as_list().unwrap_or_default()) {
+                let field = |name: &str| job.field(name).map(|value| names.reply(value)).unwrap_or_default();
+                let fields =
+                    ["operation", "slot_ranges", "slots", "source_node", "source", "target_node", "dest", "state"];
+                told.push(format!("#{at} lists {}", fields.map(field).join(" ")));
+            }
+        }
+        self.say(names, 0, &[get(b"hello"), Command::CountKeysInSlot(slot(866))], told).await;
+        self.say(names, 2, &[get(b"hello"), Command::CountKeysInSlot(slot(866))], told).await;
+        self.look(names, "moved by the servers", told).await;
     }
 
     async fn failovers(&self, names: &Names, told: &mut Vec<String>) {

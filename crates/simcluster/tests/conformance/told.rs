@@ -17,10 +17,11 @@ impl Names {
     pub(crate) fn plain(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (at, id) in self.ids.iter().enumerate() {
-            text = text.replace(&id.to_string(), &format!("#{at}"));
+            text = text.replace(&id.to_string(), &format!("#{at}")).replace(&id.short(), &format!("#{at}"));
         }
         for (at, address) in self.addresses.iter().enumerate() {
             text = text.replace(&address.to_string(), &format!("@{at}"));
+            text = text.replace(&format!("port: {}", address.port), &format!("port: @{at}"));
         }
         text
     }
@@ -51,13 +52,14 @@ impl Names {
                     .map(|(slot, id)| format!("[{slot}>{}]", self.of(*id)))
                     .chain(entry.importing.iter().map(|(slot, id)| format!("[{slot}<{}]", self.of(*id))))
                     .collect();
+                // Of a node that has failed it depends on the moment: the server tries to connect again and again.
+                let connected = entry.connected || entry.flags.has(&topology::Flag::Failing);
                 let has_host = entry.endpoint.host.is_some();
                 format!(
-                    "{} {} {primary} epoch {} connected {} host {has_host} {} {}",
+                    "{} {} {primary} epoch {} connected {connected} host {has_host} {} {}",
                     self.of(entry.id),
                     flags.join(","),
                     entry.config_epoch,
-                    entry.connected,
                     entry.slots,
                     open.concat()
                 )
