@@ -20,12 +20,8 @@ use crate::{
     redial::Redialled,
 };
 use futures_util::{TryFutureExt, future::join_all};
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::time::sleep;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use topology::{
     NodeAddr, NodeId, SlotSet,

@@ -5,12 +5,8 @@ use crate::{
     port::{Command, Dialer, NodeError, NodeLink},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::time::timeout_at;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
 use topology::{
     ClusterView, NodeAddr, NodeId, NodeView, ObservedNode, Reply, ServerMigration, Silence, load::Sample,
     slot_stats::SlotStats,
@@ -92,7 +88,7 @@ impl<'a> Watch<'a> {
     /// Asks all nodes at once, and returns what they have said when all have answered or this time is over. One that is late
     /// is told of as silent and does not delay the others; it is not asked again before its answer or its end.
     pub async fn look(&mut self, within: Duration) -> Sample {
-        let deadline = tokio::time::Instant::now() + within;
+        let deadline = Instant::now() + within;
         self.ask();
         while let Ok(Some((id, told))) = timeout_at(deadline, self.asking.next()).await {
             self.take(id, told);

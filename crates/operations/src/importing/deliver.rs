@@ -2,7 +2,7 @@
 
 use super::{Fate, Importer, Item, Owner, Standing, names, way::Way};
 use crate::{port::NodeError, run::RunError};
-use std::time::Instant;
+use tokio::time::Instant;
 use topology::findings::count;
 
 /// Rounds in which nothing stood in the way of keys and none was done.

@@ -18,9 +18,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::{sync::Notify, time::sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 use topology::{Reply, ServerInfo, replicated::KeyPositions};
 
 /// Keys that are read and restored together.
@@ -198,7 +201,7 @@ impl Importer<'_> {
             tokio::select! {
                 biased;
                 () = asked.notified(), if !wanted => wanted = true,
-                () = sleep_until((begin + ROUND).into()) => {}
+                () = sleep_until(begin + ROUND) => {}
             }
         }
     }

@@ -16,7 +16,8 @@ use crate::{
     run::RunError,
 };
 use futures_util::future::{OptionFuture, join, join_all, try_join};
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use topology::{NodeView, Reply, Slot, SlotSet, plan::NodeRef};
 

@@ -10,7 +10,8 @@ use crate::{
     run::RunError,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::{collections::VecDeque, time::Instant};
+use std::collections::VecDeque;
+use tokio::time::Instant;
 use topology::{Reply, Slot};
 
 /// What parcels that go in one write may come to together, in units: beside the cost of a write of their own, that of heavier ones

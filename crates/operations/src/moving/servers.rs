@@ -5,8 +5,8 @@ use crate::{
     port::{Command, NodeLink},
     run::RunError,
 };
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use topology::{NodeId, Reply, SlotSet};
 

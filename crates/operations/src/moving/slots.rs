@@ -11,8 +11,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 use topology::{Engine, NodeId, NodeView, Reply, Slot, SlotSet};
 
 /// How long replicas may lag before it is an error.

@@ -15,9 +15,9 @@ use futures_util::future::{join_all, try_join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
     slice,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use topology::{
     NodeId, NodeView, Slot, SlotSet,
     plan::{Action, NodeRef, Plan, Step},

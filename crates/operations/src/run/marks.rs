@@ -6,8 +6,8 @@ use crate::{
     port::{Command, NodeLink, SlotState, Trouble},
 };
 use futures_util::future::join_all;
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use topology::{Engine, NodeView, SlotSet};
 
 /// How long replicas may take to follow.

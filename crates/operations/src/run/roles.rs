@@ -10,8 +10,8 @@ use crate::{
     port::{Command, Dispensable, Failover, NodeLink, OnlyACopy},
 };
 use futures_util::future::try_join;
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use topology::{
     NodeView, Reply, ServerInfo,
     findings::count,

@@ -9,9 +9,9 @@ use futures_util::future::{join_all, try_join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, slice,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use topology::{ClusterView, Engine, Flag, Host, NodeAddr, NodeId, NodeView, ObservedNode, Reply, plan::NodeRef};
 
 /// Shortest time between two looks at all nodes.

@@ -1,0 +1,58 @@
+//! How many schedules a second: eight servers for a virtual minute with a look at all of them every second, a death and a return.
+//!
+//! `cargo run --release -p simcluster --example speed [SCHEDULES]`
+#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::panic, reason = "a measurement")]
+
+use operations::{
+    observe,
+    port::Command,
+    run::{Patience, Runner},
+};
+use simcluster::{Profile, Simulation, Timeouts};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+use topology::create::{self, Shards};
+
+async fn schedule(simulation: Simulation, loops: bool) -> u64 {
+    simulation.keep_trace(0);
+    simulation.add_servers(8, &Profile::VALKEY_9_1);
+    let dialer = simulation.dialer("operator", Timeouts::default());
+    sleep(Duration::from_millis(100)).await;
+    let addresses = simulation.addresses();
+    let answers = observe::ask_all(dialer.as_ref(), &addresses).await;
+    let answers = addresses.iter().cloned().zip(answers.into_iter().map(Result::unwrap));
+    let (nodes, links) = observe::new_nodes(answers);
+    let plan = create::plan(&nodes, 1, Shards::AsManyAsPossible).unwrap();
+    let patience = Patience { agreement: Duration::from_secs(30), service: Duration::from_secs(30) };
+    Runner::new(links, patience, &|_| {}).run(&plan).await.unwrap_or_else(|error| panic!("{error}"));
+    for second in 0..60 {
+        match second {
+            10 => simulation.kill(0),
+            30 => simulation.start(0),
+            _ => {}
+        }
+        if loops {
+            let seen = observe::look(dialer.as_ref(), &addresses).await.unwrap();
+            for link in seen.links.values() {
+                let _ = link.send(vec![Command::Ping]).await;
+            }
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    simulation.events()
+}
+
+fn main() {
+    let schedules: u64 = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(200);
+    for loops in [false, true] {
+        let (begin, mut events) = (Instant::now(), 0);
+        for seed in 0..schedules {
+            events += simcluster::run(seed, |simulation| schedule(simulation, loops)).unwrap();
+        }
+        let took = begin.elapsed().as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a measurement")]
+        let (per_second, each) = (schedules as f64 / took, events as f64 / schedules as f64);
+        let what = if loops { "with a look each second" } else { "servers alone" };
+        println!("{what}: {per_second:.0} schedules a second, {each:.0} events in each");
+    }
+}

@@ -1,0 +1,8 @@
+//! The model keeps its promises: what operations do on real servers they do on it.
+#![cfg(test)]
+
+mod chaos;
+mod create;
+mod failures;
+mod moves;
+mod support;
