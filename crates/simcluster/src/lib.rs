@@ -14,6 +14,7 @@ mod bus;
 mod command;
 mod data;
 mod faults;
+mod fleet;
 mod invariants;
 mod link;
 mod message;
@@ -28,6 +29,7 @@ mod world;
 mod writer;
 
 pub use faults::Faults;
+pub use fleet::{Platform, SimulatedFleet};
 pub use invariants::Violation;
 pub use link::Timeouts;
 pub use profile::Profile;

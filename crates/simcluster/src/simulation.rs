@@ -107,6 +107,11 @@ impl Simulation {
         (0..count).map(|_| self.add_server(&ServerOptions::new(profile))).collect()
     }
 
+    /// How many servers were ever added.
+    pub fn servers(&self) -> usize {
+        self.shared.look(|world| world.servers.len())
+    }
+
     /// Where a server listens, or did last.
     pub fn address(&self, number: Number) -> NodeAddr {
         self.shared.look(|world| {
