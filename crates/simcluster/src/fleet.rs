@@ -99,6 +99,23 @@ impl SimulatedFleet {
         }
     }
 
+    /// Members die, and the platform starts them again after this time.
+    pub fn kill_for(&self, numbers: &[Number], time: Duration) {
+        for number in numbers {
+            self.simulation.kill(*number);
+        }
+        let (fleet, numbers) = (self.clone(), numbers.to_vec());
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            let members = fleet.numbers();
+            for number in numbers.into_iter().filter(|number| members.contains(number)) {
+                if !fleet.simulation.is_up(number) {
+                    fleet.start(number);
+                }
+            }
+        });
+    }
+
     /// Whether a request is to go wrong, and whether before it is carried out.
     fn fault(&self) -> Option<bool> {
         let faults = lock(&self.platform).faults;

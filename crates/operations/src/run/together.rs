@@ -106,10 +106,14 @@ impl Runner<'_> {
     pub(super) async fn forget(&self, node: &NodeRef, by: &[NodeRef]) -> Result<(), RunError> {
         self.await_handshakes(node, by).await?;
         let look = self.look(by).await?;
+        // Those that have forgotten it already have a word in that, too.
+        let others = self.views(|id| by.iter().all(|by| by.id != id)).await;
+        let told = look.iter().map(|(by, said)| (by.address.clone(), by.id, said));
+        let others = others.iter().filter_map(|(id, said)| Some((self.links.get(id)?.address().clone(), *id, said)));
+        let told = told.chain(others);
         let view = ClusterView {
-            nodes: look
-                .iter()
-                .map(|(by, said)| ObservedNode { address: by.address.clone(), id: Some(by.id), said: Ok(said.clone()) })
+            nodes: told
+                .map(|(address, id, said)| ObservedNode { address, id: Some(id), said: Ok(said.clone()) })
                 .collect(),
         };
         let proof = OwnsNothing::by(&view, node.id)

@@ -3,3 +3,4 @@
 
 mod course;
 mod planned;
+mod unplanned;
