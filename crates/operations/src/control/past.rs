@@ -24,6 +24,7 @@ const FORGOTTEN: Duration = Duration::from_mins(1);
 pub(super) struct Past {
     silent: BTreeMap<NodeId, Instant>,
     absent: BTreeMap<String, Instant>,
+    histories: BTreeMap<NodeId, String>,
     prepared: BTreeSet<NodeId>,
     failed: BTreeMap<Key, Failed>,
 }
@@ -46,6 +47,13 @@ impl Past {
         self.silent.retain(|id, _| silent.contains(id));
         for id in silent {
             self.silent.entry(id).or_insert(now);
+        }
+        let known: BTreeSet<NodeId> = view.nodes.iter().filter_map(|node| node.id).collect();
+        self.histories.retain(|id, _| known.contains(id));
+        for (_, said) in view.answering().filter(|(_, said)| said.myself.is_primary()) {
+            if let Some(history) = &said.server.replication_id {
+                self.histories.insert(said.myself.id, history.clone());
+            }
         }
         let answers = |member: &FleetMember| {
             let address = member.address.as_ref();
@@ -100,6 +108,7 @@ impl Past {
         Memory {
             silent: self.silent.iter().map(|(id, begin)| (*id, since(begin))).collect(),
             absent: self.absent.iter().map(|(name, begin)| (name.clone(), since(begin))).collect(),
+            histories: self.histories.clone(),
             prepared: self.prepared.clone(),
             under_way,
         }

@@ -67,6 +67,8 @@ impl Server {
         let timeout = self.settings.node_timeout;
         let age = match &self.upstream {
             Some(Upstream { down_since: Some(since), .. }) => now.saturating_sub(*since),
+            // `repl_down_since` is 0 until there was a link: as old as can be.
+            Some(Upstream { is_linked: false, .. }) => return false,
             _ => 0,
         };
         let age = if age > timeout { age - timeout } else { age };

@@ -49,7 +49,12 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
             forget(situation, decision, node, "it has been silent for long, and another one does its work");
         }
     }
-    for node in shape.spare.iter().take(surplus) {
+    // A replica whose primary is silent may have what nobody else has.
+    let is_copied = |node: &&NodeRef| {
+        let primary = situation.view.node(node.id).and_then(|node| node.view()?.myself.primary);
+        primary.is_none_or(|primary| situation.view.node(primary).is_some_and(|node| node.said.is_ok()))
+    };
+    for node in shape.spare.iter().filter(is_copied).take(surplus) {
         if owns_nothing(&situation.view, node.id).is_ok() {
             forget(situation, decision, node.clone(), "it is one too many, and owns nothing");
         }

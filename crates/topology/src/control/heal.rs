@@ -4,7 +4,7 @@
 
 use super::{Decision, Next, Situation};
 use crate::{
-    Shard,
+    NodeView, Shard,
     plan::{Action, FailoverKind, NodeRef},
 };
 use std::{cmp::Reverse, ops::ControlFlow, time::Duration};
@@ -21,9 +21,12 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         let silent = situation.memory.silent_for(primary.id);
         let what = format!("a primary for slots {}", shard.slots());
         let address = &primary.address;
-        let Some(heir) = heir(shard) else {
-            decision.wait(what, format!("{address} does not answer, and no replica of it does"));
-            continue;
+        let heir = match heir(situation, shard) {
+            Ok(heir) => heir,
+            Err(why) => {
+                decision.wait(what, why);
+                continue;
+            }
         };
         if answering * 2 <= all {
             decision.wait(what, format!("{answering} of {all} primaries answer: without a majority nobody is elected"));
@@ -37,9 +40,24 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     ControlFlow::Continue(())
 }
 
-/// The replica that has most of what the primary had.
-fn heir(shard: &Shard<'_>) -> Option<NodeRef> {
-    let able = shard.replicas.iter().filter_map(|replica| Some((replica, replica.node.view()?)));
+/// The replica that has most of what the primary had; or why none of them is told to take its place. One that has never got a copy would
+/// win an election that is forced all the same, and the data would be gone.
+fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String> {
+    let (primary, address) = (shard.primary.account.id, &shard.primary.node.address);
+    let answering = || shard.replicas.iter().filter_map(|replica| Some((replica, replica.node.view()?)));
+    let has_copied = |said: &NodeView| situation.memory.has_copied(&said.server, primary);
+    let able = answering().filter(|(_, said)| has_copied(said) == Some(true));
     let best = able.max_by_key(|(_, said)| (said.server.replication_offset, Reverse(said.myself.id)));
-    best.map(|(replica, said)| NodeRef { id: said.myself.id, address: replica.node.address.clone() })
+    if let Some((replica, said)) = best {
+        return Ok(NodeRef { id: said.myself.id, address: replica.node.address.clone() });
+    }
+    Err(match answering().next() {
+        None => format!("{address} does not answer, and no replica of it does"),
+        Some((_, said)) if has_copied(said).is_none() => {
+            format!(
+                "{address} has never answered this loop, so that it cannot tell which replica has its data: the servers elect one if one has"
+            )
+        }
+        Some(_) => format!("{address} does not answer, and those of its replicas that do have no copy of its data yet"),
+    })
 }

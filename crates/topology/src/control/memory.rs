@@ -1,6 +1,6 @@
 //! What the loop remembers between two looks. Losing it costs time and nothing else.
 
-use crate::{NodeId, plan::Action};
+use crate::{NodeId, ServerInfo, plan::Action};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -13,6 +13,8 @@ pub struct Memory {
     pub silent: BTreeMap<NodeId, Duration>,
     /// For how long members have not answered under any id, by name.
     pub absent: BTreeMap<String, Duration>,
+    /// The history that each primary's replication stream belonged to when it last answered (`master_replid`).
+    pub histories: BTreeMap<NodeId, String>,
     /// Nodes that have been made ready to take slots.
     pub prepared: BTreeSet<NodeId>,
     /// What is being done now.
@@ -23,6 +25,12 @@ impl Memory {
     /// For how long a node has not answered; no time at all when it has just answered or was never asked before.
     pub fn silent_for(&self, id: NodeId) -> Duration {
         self.silent.get(&id).copied().unwrap_or_default()
+    }
+
+    /// Whether a replica has the data that its primary had, but for what that wrote last; none where the primary was never heard.
+    pub fn has_copied(&self, replica: &ServerInfo, primary: NodeId) -> Option<bool> {
+        let history = self.histories.get(&primary)?;
+        Some(replica.replication_id.as_ref() == Some(history))
     }
 
     /// For how long a member has not answered.

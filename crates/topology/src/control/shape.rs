@@ -164,7 +164,9 @@ impl Deal<'_> {
         for primary in &order {
             let Some(mut replicas) = self.replicas.remove(primary) else { continue };
             replicas.sort_by_key(|replica| (self.is_missed_less(*primary, replica), replica.address.clone()));
-            let surplus = replicas.split_off(replicas.len().min(room(primary)));
+            // Of those whose primary is silent one may be the only one that has its data.
+            let stay = if self.answers.contains(primary) { room(primary) } else { replicas.len() };
+            let surplus = replicas.split_off(replicas.len().min(stay));
             pool.extend(surplus.into_iter().rev());
             self.replicas.insert(*primary, replicas);
         }

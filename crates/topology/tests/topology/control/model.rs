@@ -37,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) is_member: bool,
     /// Whether it has what its primary has.
     pub(crate) in_sync: bool,
+    /// Whether it had that once.
+    pub(crate) has_copied: bool,
 }
 
 impl Model {
@@ -67,6 +69,7 @@ impl Model {
         let memory = Memory {
             silent: down().map(|(at, node)| (id(*at), silent(node))).collect(),
             absent: down().map(|(at, node)| (at.to_string(), silent(node))).collect(),
+            histories: self.nodes.keys().map(|at| (id(*at), "one".to_owned())).collect(),
             prepared: self.prepared.clone(),
             under_way: Vec::new(),
         };
@@ -89,6 +92,7 @@ impl Model {
         let up: BTreeSet<usize> = self.nodes.iter().filter(|(_, node)| node.is_up).map(|(at, _)| *at).collect();
         for node in self.nodes.values_mut().filter(|node| node.is_up) {
             node.in_sync = node.primary.is_some_and(|primary| up.contains(&primary));
+            node.has_copied |= node.in_sync;
         }
     }
 
@@ -157,7 +161,7 @@ impl Model {
                 assert!(self.up(primary).primary.is_none(), "{leader} is no primary");
                 let follower = self.up(replica);
                 assert!(follower.slots.is_empty(), "{at} owns slots");
-                (follower.primary, follower.in_sync) = (Some(leader), false);
+                (follower.primary, follower.in_sync, follower.has_copied) = (Some(leader), false, false);
             }
             Action::Detach { node, from } => {
                 let from = number(from);
@@ -269,6 +273,8 @@ impl Model {
             writeln!(lines, "{}", line.trim_end()).unwrap();
         }
         let mut info = "redis_version:7.0.15\r\ncluster_enabled:1\r\nmaster_repl_offset:100\r\n".to_owned();
+        let history = if self.nodes[&at].has_copied { "one" } else { "none" };
+        writeln!(info, "master_replid:{history}\r").unwrap();
         if self.nodes[&at].primary.is_some() {
             let link = if self.nodes[&at].in_sync { "up" } else { "down" };
             writeln!(info, "master_link_status:{link}\r").unwrap();
