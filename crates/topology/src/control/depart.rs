@@ -49,10 +49,12 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
             forget(situation, decision, node, "it has been silent for long, and another one does its work");
         }
     }
-    // A replica whose primary is silent may have what nobody else has.
+    // A replica whose primary is silent and owns slots may have what nobody else has.
     let is_copied = |node: &&NodeRef| {
         let primary = situation.view.node(node.id).and_then(|node| node.view()?.myself.primary);
-        primary.is_none_or(|primary| situation.view.node(primary).is_some_and(|node| node.said.is_ok()))
+        let primary = primary.and_then(|primary| situation.view.node(primary));
+        let owns = |node: &ObservedNode| situation.view.account(node).is_some_and(|account| !account.slots.is_empty());
+        primary.is_none_or(|primary| primary.said.is_ok() || !owns(primary))
     };
     for node in shape.spare.iter().filter(is_copied).take(surplus) {
         if owns_nothing(&situation.view, node.id).is_ok() {
