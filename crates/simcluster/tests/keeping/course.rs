@@ -3,10 +3,12 @@
 use operations::{
     control::{Control, Means, Report},
     moving::Pace,
+    observe::dial_and_ask,
     run::Patience,
 };
 use simcluster::{Faults, Lost, Platform, Profile, SimulatedFleet, Simulation, Timeouts, Writer, WriterOptions};
 use std::{
+    fmt::Write as _,
     future::poll_fn,
     pin::pin,
     sync::{Arc, Mutex},
@@ -99,10 +101,30 @@ impl Course {
                 return begin.elapsed();
             }
             if begin.elapsed() > within {
-                panic!("not settled after {within:?}: {report:#?}\n{}", self.simulation.trace());
+                let views = self.views().await;
+                panic!("not settled after {within:?}: {report:#?}\n{}\n{views}", self.simulation.trace());
             }
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// What each server says of all.
+    async fn views(&self) -> String {
+        let mut text = String::new();
+        for number in self.fleet.numbers() {
+            let Ok(answer) = dial_and_ask(self.means.dialer.as_ref(), &self.simulation.address(number)).await else {
+                continue;
+            };
+            let state = if answer.view.cluster.state_ok { "ok" } else { "fail" };
+            writeln!(text, "server-{number} {} {state}", answer.view.myself.id.short()).unwrap();
+            for entry in answer.view.entries() {
+                let flags: Vec<String> = entry.flags.iter().map(|flag| format!("{flag:?}")).collect();
+                let follows = entry.primary.map_or_else(String::new, |primary| format!(" follows {}", primary.short()));
+                let (id, flags) = (entry.id.short(), flags.join(","));
+                writeln!(text, "    {id} {flags}{follows} epoch {} {}", entry.config_epoch, entry.slots).unwrap();
+            }
+        }
+        text
     }
 
     /// Panics unless what must hold has held, and all slots are served.
