@@ -14,6 +14,7 @@ mod bus;
 mod command;
 mod data;
 mod faults;
+mod form;
 mod invariants;
 mod link;
 mod message;

@@ -108,6 +108,13 @@ pub(crate) struct Upstream {
     attempt: u64,
 }
 
+impl Upstream {
+    /// A link that is up.
+    pub(crate) const fn linked(from: (At, u32), now: Millis) -> Self {
+        Self { from: Some(from), is_linked: true, is_copying: false, down_since: None, heard: now, attempt: 1 }
+    }
+}
+
 impl Server {
     /// Begins to follow its primary, wherever that is now.
     pub(crate) fn connect_upstream(&mut self, bus: &mut Bus) {
