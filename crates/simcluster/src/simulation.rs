@@ -12,7 +12,7 @@ use crate::{
 };
 use operations::port::Dialer;
 use std::{collections::BTreeMap, net::IpAddr, ops::RangeInclusive, sync::Arc};
-use topology::{Host, NodeAddr, NodeId, SlotSet};
+use topology::{Host, NodeAddr, NodeId, NodeView, SlotSet};
 
 /// A server, by the order in which they were added.
 pub type Number = usize;
@@ -316,6 +316,17 @@ impl Simulation {
     /// The version that the owner of a key has of it.
     pub fn value(&self, key: &[u8]) -> Option<u64> {
         self.shared.look(|world| Some(world.holder(topology::Slot::of_key(key))?.data.get(key)?.version))
+    }
+
+    /// What a server would say now, whether it can be reached or not; none of one that does not run.
+    pub fn said(&self, number: Number) -> Option<NodeView> {
+        self.shared.look(|world| {
+            let replicas = world.count_replicas(number);
+            let now = world.bus.now;
+            let server = world.servers.get_mut(number).filter(|server| server.process != Process::Down)?;
+            let info = server.info_text(now, replicas, None);
+            NodeView::parse(&server.nodes_text(), &server.cluster_text(), &info).ok()
+        })
     }
 
     /// How many keys a server holds.
