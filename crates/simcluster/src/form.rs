@@ -1,9 +1,10 @@
 //! A cluster that is there at once, for tests of what comes after its creation.
 
 use crate::{
-    replication::{Stream, Upstream},
+    replication::Upstream,
     server::Known,
     simulation::{Number, Simulation},
+    stream::Stream,
     world::World,
 };
 use topology::{SlotSet, create::even_slots};

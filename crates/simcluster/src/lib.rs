@@ -13,6 +13,7 @@
 mod bus;
 mod command;
 mod data;
+mod disturb;
 mod faults;
 mod form;
 mod invariants;
@@ -24,6 +25,8 @@ mod replication;
 mod server;
 mod settings;
 mod simulation;
+mod stream;
+mod told;
 mod trace;
 mod world;
 mod writer;

@@ -5,7 +5,7 @@
 
 use crate::{
     bus::{At, Event, Millis},
-    replication::Change,
+    stream::Change,
     world::World,
 };
 use topology::{NodeId, SlotSet};
