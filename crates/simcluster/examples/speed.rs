@@ -1,17 +1,12 @@
 //! How many schedules a second: eight servers for a virtual minute with a look at all of them every second, a death and a return.
 //!
 //! `cargo run --release -p simcluster --example speed [SCHEDULES]`
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::panic, reason = "a measurement")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement")]
 
-use operations::{
-    observe,
-    port::Command,
-    run::{Patience, Runner},
-};
+use operations::{observe, port::Command};
 use simcluster::{Profile, Simulation, Timeouts};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
-use topology::create::{self, Shards};
 
 async fn schedule(simulation: Simulation, loops: bool) -> u64 {
     simulation.keep_trace(0);
@@ -19,12 +14,7 @@ async fn schedule(simulation: Simulation, loops: bool) -> u64 {
     let dialer = simulation.dialer("operator", Timeouts::default());
     sleep(Duration::from_millis(100)).await;
     let addresses = simulation.addresses();
-    let answers = observe::ask_all(dialer.as_ref(), &addresses).await;
-    let answers = addresses.iter().cloned().zip(answers.into_iter().map(Result::unwrap));
-    let (nodes, links) = observe::new_nodes(answers);
-    let plan = create::plan(&nodes, 1, Shards::AsManyAsPossible).unwrap();
-    let patience = Patience { agreement: Duration::from_secs(30), service: Duration::from_secs(30) };
-    Runner::new(links, patience, &|_| {}).run(&plan).await.unwrap_or_else(|error| panic!("{error}"));
+    simulation.form(&[vec![0, 4], vec![1, 5], vec![2, 6], vec![3, 7]]);
     for second in 0..60 {
         match second {
             10 => simulation.kill(0),
@@ -33,9 +23,8 @@ async fn schedule(simulation: Simulation, loops: bool) -> u64 {
         }
         if loops {
             let seen = observe::look(dialer.as_ref(), &addresses).await.unwrap();
-            for link in seen.links.values() {
-                let _ = link.send(vec![Command::Ping]).await;
-            }
+            let sent = seen.links.values().map(|link| link.send(vec![Command::Ping]));
+            futures_util::future::join_all(sent).await;
         }
         sleep(Duration::from_secs(1)).await;
     }

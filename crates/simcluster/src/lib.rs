@@ -13,8 +13,13 @@
 mod bus;
 mod command;
 mod data;
+mod disturb;
 mod faults;
+<<<<<<< HEAD
 mod fleet;
+=======
+mod form;
+>>>>>>> sim
 mod invariants;
 mod link;
 mod message;
@@ -24,6 +29,8 @@ mod replication;
 mod server;
 mod settings;
 mod simulation;
+mod stream;
+mod told;
 mod trace;
 mod world;
 mod writer;

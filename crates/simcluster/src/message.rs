@@ -25,6 +25,8 @@ pub(crate) struct Message {
     pub(crate) slots: SlotSet,
     /// Whether the sender holds its writers for a failover.
     pub(crate) is_paused: bool,
+    /// Nodes that the sender was told to forget, and until when.
+    pub(crate) forgotten: Vec<(NodeId, Millis)>,
     pub(crate) kind: Kind,
 }
 

@@ -5,7 +5,7 @@
 
 use crate::{
     bus::{At, Event, Millis},
-    replication::Change,
+    stream::Change,
     world::World,
 };
 use topology::{NodeId, SlotSet};
@@ -47,6 +47,12 @@ enum Stage {
     Holding,
     /// The new owner has taken the slots; the old one is to hear of it.
     Taken(Millis),
+}
+
+/// What keeps a migration from going on. Redis tries again what may pass, and gives up where the cluster has changed.
+enum Hindrance {
+    Passing(&'static str),
+    ForGood(&'static str),
 }
 
 /// A migration under way.
@@ -101,10 +107,15 @@ impl World {
     /// The next step of a migration.
     pub(crate) fn step_move(&mut self, number: u64) {
         let Some(now) = self.moves.get(&number).cloned() else { return };
-        if let Some(reason) = self.hindrance(&now) {
-            return self.fail_move(number, reason);
+        match self.hindrance(&now) {
+            Some(Hindrance::Passing(reason)) => return self.fail_move(number, reason),
+            Some(Hindrance::ForGood(reason)) => {
+                let state = if now.is_task { "canceled" } else { "failed" };
+                return self.end_move(number, state, reason);
+            }
+            None => {}
         }
-        let Move { source: (source, _), target: (target, _), slots, is_task, stage } = now;
+        let Move { source: (source, process), target: (target, _), slots, is_task, stage } = now;
         let random = &mut self.bus.random;
         let (next, state, delay) = match stage {
             Stage::Connecting => {
@@ -132,11 +143,14 @@ impl World {
                     let server = self.servers.get(source)?;
                     Some(slots.difference(&server.nodes.get(&id)?.slots).is_empty())
                 };
-                if to.and_then(believes) == Some(true) {
+                let is_gone = self.servers.get(source).is_none_or(|server| server.incarnation != process);
+                if is_gone || to.and_then(believes) == Some(true) {
                     return self.end_move(number, if is_task { "completed" } else { "success" }, "");
                 }
                 if self.bus.now >= until {
-                    return self.fail_move(number, "the new owner was not heard");
+                    // The slots have their new owner all the same: whoever asks for them hears so.
+                    let state = if is_task { "completed" } else { "failed" };
+                    return self.end_move(number, state, "the new owner was not heard");
                 }
                 (stage, if is_task { "takeover" } else { "failover-granted" }, LOOK)
             }
@@ -148,29 +162,30 @@ impl World {
         self.bus.after(delay, Event::Migration(number));
     }
 
-    /// What keeps a migration from going on.
-    fn hindrance(&mut self, now: &Move) -> Option<&'static str> {
-        for (at, incarnation) in [now.source, now.target] {
-            let server = self.servers.get(at)?;
-            if server.incarnation != incarnation || !server.runs() {
-                return Some("connection lost");
-            }
-            if !server.is_primary() {
-                return Some("one of the nodes is a replica now");
-            }
-        }
-        if !self.bus.reaches(now.source.0, now.target.0) {
-            return Some("connection timed out");
-        }
+    /// What keeps a migration from going on, before the slots have their new owner.
+    fn hindrance(&mut self, now: &Move) -> Option<Hindrance> {
         if matches!(now.stage, Stage::Taken(_)) {
             return None;
         }
+        for (at, incarnation) in [now.source, now.target] {
+            let server = self.servers.get(at)?;
+            if server.incarnation != incarnation || !server.runs() {
+                return Some(Hindrance::Passing("connection lost"));
+            }
+            if !server.is_primary() {
+                return Some(Hindrance::ForGood("one of the nodes is a replica now"));
+            }
+        }
+        if !self.bus.reaches(now.source.0, now.target.0) {
+            return Some(Hindrance::Passing("connection timed out"));
+        }
         let owned = self.servers.get(now.source.0)?.slots();
         if !now.slots.difference(&owned).is_empty() {
-            return Some("slots are not served by the source any more");
+            return Some(Hindrance::ForGood("slots are not served by the source any more"));
         }
         let fails = self.faults.migration_fails;
-        (now.stage == Stage::Copying && self.bus.chance(fails)).then_some("child process failed")
+        let fails = now.stage == Stage::Copying && self.bus.chance(fails);
+        fails.then_some(Hindrance::Passing("child process failed"))
     }
 
     /// The new owner gets the keys as they are now, and the slots.

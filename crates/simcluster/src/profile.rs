@@ -36,6 +36,8 @@ pub struct Profile {
     pub slot_stats: bool,
     /// `INFO keysizes` (Redis 8.0).
     pub key_sizes: bool,
+    /// Who is told to forget a node tells others to do so, too (Redis 7.2, Valkey).
+    pub forget_spreads: bool,
     /// What a server that has just started takes for the number of primaries with slots.
     pub first_size: usize,
     /// What stands behind the counts in a line of `INFO keyspace`.
@@ -61,6 +63,7 @@ impl Profile {
         hides_foreign_keys: false,
         slot_stats: false,
         key_sizes: false,
+        forget_spreads: false,
         first_size: 1,
         keyspace_end: "",
         answers_while_loading: false,
@@ -74,6 +77,7 @@ impl Profile {
         hides_foreign_keys: true,
         slot_stats: true,
         key_sizes: true,
+        forget_spreads: true,
         first_size: 0,
         keyspace_end: ",subexpiry=0",
         ..Self::REDIS_7_0
@@ -89,6 +93,7 @@ impl Profile {
         votes_slowly_when_asked: false,
         resets_elections: true,
         slot_stats: true,
+        forget_spreads: true,
         first_size: 0,
         answers_while_loading: true,
         ..Self::REDIS_7_0

@@ -5,93 +5,17 @@
 
 use crate::{
     bus::{At, Bus, Connection, Event, Millis},
-    data::Value,
     server::{Process, Server},
+    stream::{Change, Stream},
     world::World,
 };
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use topology::{NodeId, Slot, SlotSet};
 
-/// Changes that a primary keeps for replicas that come back (`repl-backlog-size`).
-const KEPT: usize = 10_000;
 /// `repl-timeout`
 const TIMEOUT: Millis = 60_000;
 /// Time between two tries to reach the primary.
 const RETRY: Millis = 1000;
-
-/// A change in a replication stream.
-#[derive(Clone, Debug)]
-pub(crate) enum Change {
-    Set(Vec<u8>, Value),
-    Delete(Vec<u8>),
-    DropSlots(SlotSet),
-    Function(String),
-    /// `CLUSTER SETSLOT`: importing from, migrating to (Valkey 8.0).
-    Mark(Slot, Option<NodeId>, Option<NodeId>),
-    /// `CLUSTER SETSLOT … NODE` (Valkey 8.0).
-    Owner(Slot, NodeId),
-    /// A word that changes nothing: `PING`, `REPLCONF GETACK`.
-    Word(u64),
-}
-
-impl Change {
-    /// About what it has in the stream.
-    const fn bytes(&self) -> u64 {
-        match self {
-            Self::Set(key, _) => 40 + key.len() as u64,
-            Self::Delete(key) => 25 + key.len() as u64,
-            Self::Word(bytes) => *bytes,
-            _ => 60,
-        }
-    }
-}
-
-/// The replication stream of a server, its own or that of its primary.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Stream {
-    pub(crate) id: String,
-    pub(crate) earlier_id: Option<String>,
-    pub(crate) earlier_end: u64,
-    pub(crate) offset: u64,
-    /// Changes, each with the offset behind it.
-    kept: VecDeque<(u64, Change)>,
-    /// What is in front of the first of them.
-    first: u64,
-}
-
-impl Stream {
-    pub(crate) fn new(id: String) -> Self {
-        Self { id, ..Self::default() }
-    }
-
-    pub(crate) fn write(&mut self, change: Change) {
-        self.offset += change.bytes();
-        self.kept.push_back((self.offset, change));
-        if self.kept.len() > KEPT
-            && let Some((offset, _)) = self.kept.pop_front()
-        {
-            self.first = offset;
-        }
-    }
-
-    /// Goes on as a primary does that was a replica: `shiftReplicationId`.
-    pub(crate) fn begin_anew(&mut self, id: String) {
-        self.earlier_id = Some(std::mem::replace(&mut self.id, id));
-        self.earlier_end = self.offset + 1;
-    }
-
-    /// Whether a replica that has this of that history can go on from there.
-    fn continues(&self, replica: &Self) -> bool {
-        let is_shared =
-            replica.id == self.id || self.earlier_id.as_ref() == Some(&replica.id) && replica.offset < self.earlier_end;
-        is_shared && replica.offset >= self.first && replica.offset <= self.offset
-    }
-
-    fn after(&self, offset: u64) -> impl Iterator<Item = &(u64, Change)> {
-        let at = self.kept.partition_point(|(end, _)| *end <= offset);
-        self.kept.range(at..)
-    }
-}
 
 /// How a replica gets its data.
 #[derive(Clone, Debug)]
@@ -106,6 +30,13 @@ pub(crate) struct Upstream {
     pub(crate) heard: Millis,
     /// Counts tries: a copy that was begun for an earlier one is of no use.
     attempt: u64,
+}
+
+impl Upstream {
+    /// A link that is up.
+    pub(crate) const fn linked(from: (At, u32), now: Millis) -> Self {
+        Self { from: Some(from), is_linked: true, is_copying: false, down_since: None, heard: now, attempt: 1 }
+    }
 }
 
 impl Server {
@@ -161,7 +92,7 @@ impl Server {
     }
 }
 
-pub(crate) fn set_mark(marks: &mut std::collections::BTreeMap<Slot, NodeId>, slot: Slot, other: Option<NodeId>) {
+pub(crate) fn set_mark(marks: &mut BTreeMap<Slot, NodeId>, slot: Slot, other: Option<NodeId>) {
     match other {
         Some(other) => drop(marks.insert(slot, other)),
         None => drop(marks.remove(&slot)),

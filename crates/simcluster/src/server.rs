@@ -22,8 +22,9 @@ use crate::{
     data::Data,
     migration::Job,
     profile::Profile,
-    replication::{Stream, Upstream},
+    replication::Upstream,
     settings::Settings,
+    stream::Stream,
 };
 use std::collections::BTreeMap;
 use topology::{NodeId, Slot, SlotSet};

@@ -4,8 +4,8 @@ use super::{Outcome, Session, error, integer, ok};
 use crate::{
     bus::{At, Millis},
     data::Value,
-    replication::Change,
     server::Server,
+    stream::Change,
     world::World,
 };
 use operations::port::{Command, Key};

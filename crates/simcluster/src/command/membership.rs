@@ -51,8 +51,7 @@ impl World {
                 if let Some(refusal) = server.refusal_to_forget(proof.id()) {
                     return Some(refusal);
                 }
-                // Redis 7.2 and Valkey tell other nodes to forget it, too; whoever uses this tells all of them anyhow.
-                server.forget(proof.id(), bus.now);
+                server.forget(proof.id(), bus.now + BAN);
                 server.note(bus, format_args!("forgets {}", proof.id().short()));
                 server.later.state = true;
                 ok()
@@ -100,9 +99,9 @@ impl Server {
         (self.primary() == Some(node)).then(|| error("ERR Can't forget my master!"))
     }
 
-    /// Drops a node, and does not take it back for a while.
-    fn forget(&mut self, node: NodeId, now: Millis) {
-        self.banned.insert(node, now + BAN);
+    /// Drops a node, and does not take it back before this time.
+    pub(crate) fn forget(&mut self, node: NodeId, until: Millis) {
+        self.banned.insert(node, until);
         self.nodes.remove(&node);
         self.migrating.retain(|_, other| *other != node);
         self.importing.retain(|_, other| *other != node);

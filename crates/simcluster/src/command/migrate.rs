@@ -5,8 +5,8 @@ use crate::{
     bus::{At, Connection},
     data::Value,
     migration::Job,
-    replication::Change,
     server::Server,
+    stream::Change,
     world::World,
 };
 use operations::port::{Command, Key, Migration};

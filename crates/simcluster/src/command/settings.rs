@@ -1,7 +1,7 @@
 //! The configuration, functions, and what only this connection or the disk knows.
 
 use super::{Session, error, ok};
-use crate::{bus::At, replication::Change, world::World};
+use crate::{bus::At, stream::Change, world::World};
 use operations::port::Command;
 use topology::Reply;
 

@@ -3,8 +3,9 @@
 use super::{Outcome, error, ok};
 use crate::{
     bus::{At, Millis},
-    replication::{Change, set_mark},
+    replication::set_mark,
     server::Server,
+    stream::Change,
     world::World,
 };
 use operations::port::{Command, SlotState};

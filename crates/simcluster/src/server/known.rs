@@ -12,6 +12,16 @@ pub(crate) struct Link {
     pub(crate) since: Millis,
 }
 
+/// The system asks again for a connection that nobody has answered; it waits longer each time, which is left out here.
+const ASKED_AGAIN: Millis = 1_000;
+
+impl Link {
+    /// Whether nothing has come back from there yet, and it is time to ask again.
+    pub(crate) const fn is_tried_again(&self, now: Millis) -> bool {
+        self.to.is_none() && now.saturating_sub(self.since) >= ASKED_AGAIN
+    }
+}
+
 /// What a server believes of a node, itself among them.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "flags, as the servers have them")]

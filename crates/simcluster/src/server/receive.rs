@@ -143,6 +143,14 @@ impl Server {
         }
         if let Some(gossip) = message.kind.gossip() {
             self.hear_gossip(bus, message, gossip);
+            for (node, until) in &message.forgotten {
+                let is_there = self.nodes.contains_key(node) && *node != self.me && self.primary() != Some(*node);
+                if is_there {
+                    self.note(bus, format_args!("forgets {}, as {} was told", node.short(), message.sender.short()));
+                    self.forget(*node, *until);
+                    self.later.state = true;
+                }
+            }
         }
     }
 

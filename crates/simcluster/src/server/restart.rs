@@ -9,8 +9,8 @@ use crate::{
     bus::{Address, At, Bus, Event, Millis},
     data::Data,
     profile::Profile,
-    replication::Stream,
     settings::Settings,
+    stream::Stream,
 };
 use std::collections::BTreeMap;
 use topology::{NodeId, Slot, SlotSet};

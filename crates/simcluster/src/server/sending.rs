@@ -30,8 +30,15 @@ impl Server {
             offset: self.stream.offset,
             slots: teller.map(|teller| teller.slots.clone()).unwrap_or_default(),
             is_paused: self.is_held(now) && self.asked.until > 0,
+            forgotten: self.forgotten(now),
             kind,
         }
+    }
+
+    /// What it was told to forget and tells others to forget, too.
+    fn forgotten(&self, now: u64) -> Vec<(NodeId, u64)> {
+        let is_told = |(_, until): &(&NodeId, &u64)| self.profile.forget_spreads && **until > now;
+        self.banned.iter().filter(is_told).map(|(node, until)| (*node, *until)).collect()
     }
 
     /// Sends a message to a node, if there is a link to it.

@@ -209,7 +209,7 @@ impl Server {
         let dropped = self.data.drop_slots(slots);
         if dropped > 0 {
             self.note(bus, format_args!("drops {dropped} keys of {slots}"));
-            self.stream.write(crate::replication::Change::DropSlots(slots.clone()));
+            self.stream.write(crate::stream::Change::DropSlots(slots.clone()));
         }
     }
 }

@@ -139,3 +139,44 @@ fn a_cluster_grows_from_three_servers_without_replicas() {
         assert!(simulation.unserved_slots().is_empty());
     });
 }
+
+#[test]
+fn a_cluster_gets_fewer_shards_and_more_again_under_load() {
+    on_all(0..2, |simulation, profile| async move {
+        simulation.add_servers(6, profile);
+        sleep(Duration::from_millis(100)).await;
+        simulation.form(&[vec![0, 3], vec![1, 4], vec![2, 5]]);
+        let writer = Writer::start(&simulation, &WriterOptions::default());
+        sleep(SECOND).await;
+        for shards in [2, 3, 6, 3, 1, 3] {
+            let seen = look(&simulation).await;
+            let plan = topology::scale::plan(&seen.view, shards, None).unwrap();
+            run_plan(&simulation, seen, plan, None).await.unwrap();
+            sleep(10 * SECOND).await;
+            assert_eq!(primaries(&simulation).await.len(), shards);
+        }
+        until_healthy(&simulation, 10 * SECOND).await;
+        let (ledger, lost) = writer.stop().await;
+        assert_eq!(lost, []);
+        assert_eq!(ledger.failed, 0);
+    });
+}
+
+#[test]
+fn moves_by_the_servers_that_fail_again_and_again_go_on_by_migrate() {
+    on_all(0..3, |simulation, profile| async move {
+        simulation.add_servers(6, profile);
+        sleep(Duration::from_millis(100)).await;
+        simulation.form(&[vec![0, 3], vec![1, 4], vec![2, 5]]);
+        simulation.set_faults(simcluster::Faults { migration_fails: 0.7, ..simcluster::Faults::default() });
+        let writer = Writer::start(&simulation, &WriterOptions::default());
+        sleep(3 * SECOND).await;
+        let seen = look(&simulation).await;
+        let plan = reshard::plan(&seen.view, &Sources::All, simulation.id(1), 200).unwrap();
+        run_plan(&simulation, seen, plan, None).await.unwrap();
+        let (ledger, lost) = writer.stop().await;
+        assert_eq!(lost, []);
+        assert_eq!(ledger.failed, 0);
+        until_healthy(&simulation, 10 * SECOND).await;
+    });
+}

@@ -17,7 +17,7 @@ use topology::{
     plan::{Dialect, Plan},
 };
 
-/// Runs a test on several seeds of each profile; a failure names both and what happened.
+/// Runs a test on several seeds of each profile; a failure names both and what happened. `SIMCLUSTER_SEEDS=10-20` asks for others.
 pub(crate) fn on_all<F: Future>(seeds: std::ops::Range<u64>, test: impl Fn(Simulation, &'static Profile) -> F) {
     for profile in Profile::ALL {
         on(profile, seeds.clone(), |simulation| test(simulation, profile));
@@ -26,7 +26,11 @@ pub(crate) fn on_all<F: Future>(seeds: std::ops::Range<u64>, test: impl Fn(Simul
 
 /// The same for one profile.
 pub(crate) fn on<F: Future>(profile: &'static Profile, seeds: std::ops::Range<u64>, test: impl Fn(Simulation) -> F) {
-    for seed in seeds {
+    let wanted = std::env::var("SIMCLUSTER_SEEDS").ok().and_then(|words| {
+        let (first, end) = words.split_once('-')?;
+        Some(first.parse().ok()?..end.parse().ok()?)
+    });
+    for seed in wanted.unwrap_or(seeds) {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             simcluster::run(seed, |simulation| {
                 let told = Told { simulation: simulation.clone(), seed, profile };
