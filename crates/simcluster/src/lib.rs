@@ -15,11 +15,8 @@ mod command;
 mod data;
 mod disturb;
 mod faults;
-<<<<<<< HEAD
 mod fleet;
-=======
 mod form;
->>>>>>> sim
 mod invariants;
 mod link;
 mod message;
