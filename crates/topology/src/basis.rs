@@ -137,9 +137,15 @@ impl Basis {
         }
         let interrupted = interrupted(view);
         let is_alone = |said: &NodeView| knows_nobody(said) && view.nodes.len() > 1;
-        // One that takes a lost node for the owner of slots that it imports does not serve before the move tells it otherwise.
-        let is_lost = |entry: &NodeEntry| view.node(entry.id).is_some_and(|node| node.view().is_none());
-        let is_misled = |said: &NodeView| said.entries().any(|entry| !entry.slots.is_empty() && is_lost(entry));
+        // One that does not know who owns slots that it imports does not serve before the move tells it: it believes no word of others about them.
+        let owned: HashMap<NodeId, &SlotSet> =
+            view.answering().map(|(_, said)| (said.myself.id, &said.myself.slots)).collect();
+        let is_misled = |said: &NodeView| {
+            let imported: SlotSet = said.myself.importing.keys().copied().collect();
+            let right = |entry: &NodeEntry| owned.get(&entry.id).map(|own| own.intersection(&entry.slots));
+            let known = said.entries().filter_map(right).fold(SlotSet::new(), |all, slots| all.union(&slots));
+            !imported.difference(&known).is_empty()
+        };
         let states = view.answering().filter(|(_, said)| !said.cluster.state_ok && !is_misled(said));
         Ok(Self {
             nodes: view.answering().map(reference).collect(),
