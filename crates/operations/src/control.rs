@@ -113,7 +113,7 @@ impl<'a> Control<'a> {
     }
 
     fn take_in(&mut self, members: &[FleetMember], observation: &Observation) {
-        self.past.see(Instant::now(), members, &observation.view);
+        self.past.see(Instant::now(), members, &observation.view, &self.work.under_way());
         for finished in self.work.finished() {
             self.past.take(Instant::now(), finished);
         }

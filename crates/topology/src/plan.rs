@@ -221,6 +221,12 @@ pub enum Action {
         #[serde(default)]
         follow: bool,
     },
+    /// Find out who holds keys of the slots that are not as they should be, and mend them as `fix` does: only the loop has this step, which
+    /// makes a plan of its own.
+    Repair {
+        /// The nodes of the cluster.
+        nodes: Vec<NodeRef>,
+    },
     /// Have the platform run so many more members.
     AddMembers {
         /// How many.
@@ -367,6 +373,7 @@ impl Action {
             Self::Detach { node, from } => vec![node, from],
             Self::Retire { node, copy_of } => std::iter::once(node).chain(copy_of).collect(),
             Self::Configure { nodes, .. }
+            | Self::Repair { nodes }
             | Self::Meet { nodes }
             | Self::AwaitAgreement { nodes }
             | Self::AwaitService { nodes }
@@ -401,6 +408,7 @@ impl Action {
             Self::Retire { .. } => "retire",
             Self::Configure { .. } => "configure",
             Self::ImportKeys { .. } => "import-keys",
+            Self::Repair { .. } => "repair",
             Self::AddMembers { .. } => "add-members",
             Self::RemoveMember { .. } => "remove-member",
             Self::Forget { .. } => "forget",

@@ -203,6 +203,7 @@ fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
             let share = |share: &ImportShare| format!("{} > {}", units::many(share.keys, "key"), share.node.address);
             (if *copy { "copy" } else { "move" }, std::iter::once(what).chain(to.iter().map(share)).collect())
         }
+        Action::Repair { .. } => ("mend", vec!["slots that are not as they should be".to_owned()]),
         Action::AddMembers { count } => ("start", vec![units::count(*count, "new member")]),
         Action::RemoveMember { .. } => {
             let what = |action: &Action| match action {

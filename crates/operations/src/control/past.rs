@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use topology::{ClusterView, FleetMember, NodeId, control::Memory, plan::Action};
+use topology::{
+    ClusterView, FleetMember, NodeId,
+    control::Memory,
+    plan::{Action, may_move},
+};
 
 /// How long to wait before a step that failed is tried again: once for each time in a row.
 const AGAIN: [Duration; 5] = [
@@ -24,6 +28,7 @@ const FORGOTTEN: Duration = Duration::from_mins(1);
 pub(super) struct Past {
     silent: BTreeMap<NodeId, Instant>,
     absent: BTreeMap<String, Instant>,
+    unsettled: Option<Instant>,
     histories: BTreeMap<NodeId, String>,
     prepared: BTreeSet<NodeId>,
     failed: BTreeMap<Key, Failed>,
@@ -41,8 +46,14 @@ struct Failed {
 }
 
 impl Past {
-    /// Takes in a look.
-    pub(super) fn see(&mut self, now: Instant, members: &[FleetMember], view: &ClusterView) {
+    /// Takes in a look, made while these steps were under way.
+    pub(super) fn see(&mut self, now: Instant, members: &[FleetMember], view: &ClusterView, under_way: &[Action]) {
+        let moves = under_way.iter().any(|action| matches!(action, Action::MoveSlots { .. }));
+        if moves || may_move(view) {
+            self.unsettled = None;
+        } else {
+            self.unsettled.get_or_insert(now);
+        }
         let silent: BTreeSet<NodeId> = view.silent().filter_map(|(node, _)| node.id).collect();
         self.silent.retain(|id, _| silent.contains(id));
         for id in silent {
@@ -108,6 +119,7 @@ impl Past {
         Memory {
             silent: self.silent.iter().map(|(id, begin)| (*id, since(begin))).collect(),
             absent: self.absent.iter().map(|(name, begin)| (name.clone(), since(begin))).collect(),
+            unsettled: self.unsettled.as_ref().map(since).unwrap_or_default(),
             histories: self.histories.clone(),
             prepared: self.prepared.clone(),
             under_way,

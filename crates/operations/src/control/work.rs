@@ -2,10 +2,11 @@
 
 use super::{Doing, Means};
 use crate::{
-    observe::{Observation, look},
-    port::{FleetError, MayGo, StillNeeded},
+    observe::{NoEntry, Observation, look},
+    port::{FleetError, MayGo, NodeError, StillNeeded},
+    repair::held,
     run::{Progress, RunError, Runner},
-    weigh::weigh,
+    weigh::{WeighError, weigh},
 };
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use std::{
@@ -19,6 +20,7 @@ use topology::{
     NodeAddr, NodeId,
     control::Decision,
     plan::{Action, NodeRef},
+    repair::{RepairRefusal, Wanted, decide, plan},
 };
 
 /// After so long a step has shown whether it goes on.
@@ -47,11 +49,28 @@ struct Piece {
     progress: Arc<Mutex<Option<String>>>,
 }
 
+/// Why slots were not mended.
+#[derive(Debug, thiserror::Error)]
+enum NotRepaired {
+    #[error(transparent)]
+    Blind(#[from] NoEntry),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Refused(#[from] RepairRefusal),
+    #[error("nothing is to be mended that could be")]
+    NothingFound,
+    #[error(transparent)]
+    Weighing(#[from] WeighError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
 /// Why a member was not removed.
 #[derive(Debug, thiserror::Error)]
 enum NotRemoved {
     #[error(transparent)]
-    Blind(#[from] crate::observe::NoEntry),
+    Blind(#[from] NoEntry),
     #[error(transparent)]
     StillNeeded(#[from] StillNeeded),
     #[error(transparent)]
@@ -150,6 +169,9 @@ impl Work {
                 Some((Action::RemoveMember { member, node }, _)) => {
                     remove(&means, member, node.as_ref(), &observation).await.map_err(|error| text(&error))
                 }
+                Some((Action::Repair { .. }, _)) => {
+                    repair(&means, &observation, stop, &progress).await.map_err(|error| text(&error))
+                }
                 _ => run(&means, steps, &observation, stop, &progress).await,
             };
             (number, outcome)
@@ -171,15 +193,44 @@ async fn run(
         observation.view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() });
     let mut plan = decision.plan("a step of the loop".to_owned(), nodes.collect());
     weigh(observation, &mut plan, None).await.map_err(|error| text(&error))?;
-    let tell = |told: Progress| {
-        if let Some(words) = words(&told) {
-            *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
-        }
-    };
+    let tell = |told: Progress| note(progress, &told);
     let runner = Runner::new(observation.links.clone(), means.patience, &tell);
     match runner.with_moves(means.moves()).stopped_by(stop).run(&plan).await {
         Ok(()) | Err(RunError::Stopped) => Ok(()),
         Err(error) => Err(text(&error)),
+    }
+}
+
+/// Mends slots that are not as they should be, by what their nodes hold now.
+async fn repair(
+    means: &Means,
+    observation: &Observation,
+    stop: CancellationToken,
+    progress: &Mutex<Option<String>>,
+) -> Result<(), NotRepaired> {
+    let fresh = look(means.dialer.as_ref(), &addresses(observation)).await?;
+    let held = held(&fresh, false).await?;
+    let repairs = decide(&fresh.view, &held, Wanted::default())?;
+    let mut plan = plan(&fresh.view, &repairs);
+    if !plan.changes_anything() {
+        return Err(NotRepaired::NothingFound);
+    }
+    weigh(&fresh, &mut plan, None).await?;
+    let tell = |told: Progress| note(progress, &told);
+    let runner = Runner::new(fresh.links, means.patience, &tell).with_moves(means.moves());
+    match runner.despite_failures(true).stopped_by(stop).run(&plan).await {
+        Ok(()) | Err(RunError::Stopped) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn addresses(observation: &Observation) -> Vec<NodeAddr> {
+    observation.view.answering().map(|(node, _)| node.address.clone()).collect()
+}
+
+fn note(progress: &Mutex<Option<String>>, told: &Progress) {
+    if let Some(words) = words(told) {
+        *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
     }
 }
 
@@ -190,8 +241,7 @@ async fn remove(
     node: Option<&NodeRef>,
     observation: &Observation,
 ) -> Result<(), NotRemoved> {
-    let addresses: Vec<NodeAddr> = observation.view.answering().map(|(node, _)| node.address.clone()).collect();
-    let fresh = look(means.dialer.as_ref(), &addresses).await?;
+    let fresh = look(means.dialer.as_ref(), &addresses(observation)).await?;
     let proof = MayGo::by(&fresh.view, node.map(|node| node.id))?;
     Ok(means.fleet.remove(member, proof).await?)
 }

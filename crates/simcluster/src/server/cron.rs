@@ -52,7 +52,10 @@ impl Server {
         let without: Vec<NodeId> = self
             .nodes
             .values()
-            .filter(|known| known.id != self.me && (known.link.is_none_or(|link| link.is_tried_again(bus.now)) || known.in_handshake))
+            .filter(|known| {
+                known.id != self.me
+                    && (known.link.is_none_or(|link| link.is_tried_again(bus.now)) || known.in_handshake)
+            })
             .map(|known| known.id)
             .collect();
         let patience = self.settings.node_timeout.max(1000);
@@ -63,7 +66,10 @@ impl Server {
                 self.nodes.remove(&node);
                 continue;
             }
-            let Some(address) = known.address.filter(|_| known.link.is_none_or(|link| link.is_tried_again(bus.now))) else { continue };
+            let Some(address) = known.address.filter(|_| known.link.is_none_or(|link| link.is_tried_again(bus.now)))
+            else {
+                continue;
+            };
             let to = match bus.connect(host, address.ip, address.port) {
                 Connection::Refused => {
                     // Otherwise nobody would ever suspect it.

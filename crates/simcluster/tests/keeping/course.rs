@@ -94,6 +94,9 @@ impl Course {
     /// Waits until the loop says that all is as it should be; panics when it does not within this virtual time.
     pub(crate) async fn settled(&self, within: Duration) -> Duration {
         let begin = Instant::now();
+        // What it says now it may have seen a second ago.
+        sleep(Duration::from_secs(2)).await;
+        *self.last.lock().unwrap() = None;
         loop {
             let wanted = self.desired.borrow().clone();
             let report = self.last.lock().unwrap().clone();

@@ -13,6 +13,8 @@ pub struct Memory {
     pub silent: BTreeMap<NodeId, Duration>,
     /// For how long members have not answered under any id, by name.
     pub absent: BTreeMap<String, Duration>,
+    /// For how long slots have been open, unserved or disagreed about, without a move of ours.
+    pub unsettled: Duration,
     /// The history that each primary's replication stream belonged to when it last answered (`master_replid`).
     pub histories: BTreeMap<NodeId, String>,
     /// Nodes that have been made ready to take slots.

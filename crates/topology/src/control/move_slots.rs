@@ -1,9 +1,13 @@
 //! Slots go where they are to stay.
 
-use super::{Decision, Next, Situation, is_move, shape::Shape};
+use super::{
+    Decision, Next, Situation, is_move,
+    shape::Shape,
+    situation::{Placed, Standing},
+};
 use crate::{
-    ClusterView, NodeAddr, NodeId, SlotSet,
-    basis::Basis,
+    ClusterView, Data, NodeAddr, NodeId, SlotSet,
+    basis::{Basis, NotYet},
     findings::count,
     plan::{Action, Dialect, NodeRef},
     rebalance::{Holding, SlotMove, moves_around, shares},
@@ -12,6 +16,7 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
+    time::Duration,
 };
 
 pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
@@ -19,7 +24,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     let basis = match Basis::of(&situation.view) {
         Ok(basis) => basis,
         Err(not_yet) => {
-            decision.wait("slots to their place", not_yet.to_string());
+            mend(situation, decision, &not_yet);
             return ControlFlow::Continue(());
         }
     };
@@ -49,6 +54,32 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         if interrupted.is_empty() { target.why(shape) } else { "an interrupted move is finished first".to_owned() };
     decision.steps.extend(first_round(&moves, &why));
     ControlFlow::Continue(())
+}
+
+/// The servers tell each other most of what they disagree about within this time.
+const SERVERS_AGREE: Duration = Duration::from_secs(8);
+
+/// Mends what keeps slots from being moved, once the servers had their time.
+fn mend(situation: &Situation<'_>, decision: &mut Decision, not_yet: &NotYet) {
+    let what = match not_yet {
+        NotYet::OwnerSilent { .. } => return decision.wait("slots to their place", not_yet.to_string()),
+        // Whoever is silent may have been their owner, and have their keys.
+        NotYet::Unserved { .. } if may_be_elsewhere(situation) => {
+            return decision
+                .wait("an owner for slots that are not served", "a member that may have their data is silent");
+        }
+        not_yet => not_yet.to_string(),
+    };
+    if situation.memory.unsettled < SERVERS_AGREE {
+        decision.wait("the servers to agree", what);
+    } else {
+        decision.step(Action::Repair { nodes: situation.answering() }, what);
+    }
+}
+
+fn may_be_elsewhere(situation: &Situation<'_>) -> bool {
+    let is_silent = |placed: &Placed<'_>| matches!(placed.standing, Standing::Silent { .. });
+    situation.members.iter().any(|placed| is_silent(placed) && placed.member.data != Data::Nothing)
 }
 
 /// What each primary owns once interrupted moves are done, and how much it is to own.
