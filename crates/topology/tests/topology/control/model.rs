@@ -71,7 +71,7 @@ impl Model {
             absent: down().map(|(at, node)| (at.to_string(), silent(node))).collect(),
             histories: self.nodes.keys().map(|at| (id(*at), "one".to_owned())).collect(),
             prepared: self.prepared.clone(),
-            under_way: Vec::new(),
+            ..Memory::default()
         };
         decide(&World { desired: &self.desired, members: &members, view: &view, memory: &memory })
     }
