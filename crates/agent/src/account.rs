@@ -104,7 +104,12 @@ impl Account {
 
     /// Whether it may take over from this primary.
     pub(crate) fn may_follow(&self, primary: NodeId) -> bool {
-        self.is_alive() && self.said.may_succeed && self.said.primary == Some(primary)
+        self.is_alive() && self.might_follow(primary)
+    }
+
+    /// Whether it may take over from this primary if it answers: it could be busy with the election just now.
+    pub(crate) fn might_follow(&self, primary: NodeId) -> bool {
+        self.server_pid.is_some() && self.said.may_succeed && self.said.primary == Some(primary)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     succession::{Candidate, can_elect, succession},
 };
 use operations::port::{Command, Failover};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use topology::{NodeAddr, NodeId, NodeView};
 
@@ -39,6 +39,7 @@ enum Standing {
 }
 
 /// What is to be done about a dead primary.
+#[derive(Clone, Copy)]
 enum Decision {
     /// The own server takes over.
     Own,
@@ -52,6 +53,8 @@ enum Decision {
 pub(crate) async fn succeed(shared: &Shared, primary: NodeId, address: &NodeAddr, how: &str) {
     let begin = Instant::now();
     events::tell(format_args!("the primary {address} ({}) is dead: {how}", primary.short()));
+    // Who was to take over and has not: others are asked before it is again.
+    let mut passed = BTreeSet::new();
     for attempt in 1..=TRIES {
         let view = match standing(shared, primary).await {
             Standing::Orphaned(view) => view,
@@ -61,7 +64,8 @@ pub(crate) async fn succeed(shared: &Shared, primary: NodeId, address: &NodeAddr
             Standing::Elsewhere(view) => return tell_end(&view, address, begin),
             Standing::Silent => return events::tell("the server does not answer, so it cannot take over"),
         };
-        match decide(shared, primary, &view).await {
+        let decision = decide(shared, primary, &view, &passed).await;
+        match decision {
             Decision::Own => elect(shared, address, attempt).await,
             Decision::Other(id) => {
                 events::tell(format_args!("replica {} has as much or more: it is to take over", id.short()));
@@ -73,6 +77,9 @@ pub(crate) async fn succeed(shared: &Shared, primary: NodeId, address: &NodeAddr
                 Counters::count(&shared.counters.failovers_done);
             }
             return tell_end(&view, address, begin);
+        }
+        if let Decision::Other(id) = decision {
+            passed.insert(id);
         }
     }
     events::tell(format_args!(
@@ -97,7 +104,7 @@ async fn standing(shared: &Shared, primary: NodeId) -> Standing {
     }
 }
 
-async fn decide(shared: &Shared, primary: NodeId, view: &NodeView) -> Decision {
+async fn decide(shared: &Shared, primary: NodeId, view: &NodeView, passed: &BTreeSet<NodeId>) -> Decision {
     let others: Vec<Account> = match &shared.token {
         Some(token) => call::accounts(&shared.neighbourhood.neighbours(), token, ANSWER).await,
         None => Vec::new(),
@@ -107,8 +114,10 @@ async fn decide(shared: &Shared, primary: NodeId, view: &NodeView) -> Decision {
         return Decision::Nobody("no majority of primaries could vote");
     }
     let own = shared.account();
-    let candidates = others.iter().chain([&own]).filter_map(|account| Candidate::of(account, primary));
-    match succession(candidates) {
+    let candidates: Vec<_> =
+        others.iter().chain([&own]).filter_map(|account| Candidate::of(account, primary)).collect();
+    let fresh = candidates.iter().copied().filter(|candidate| !passed.contains(&candidate.id));
+    match succession(fresh).or_else(|| succession(candidates.iter().copied())) {
         Some(id) if id == view.myself.id => Decision::Own,
         Some(id) => Decision::Other(id),
         None => Decision::Nobody("no replica has had its link a moment ago"),

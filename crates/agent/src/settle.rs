@@ -7,8 +7,10 @@ use topology::NodeId;
 
 /// How long a shard may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a replica may take that does not answer just now.
+const BUSY: Duration = Duration::from_secs(1);
 /// How long the agents of the others may take to answer.
-const ANSWER: Duration = Duration::from_millis(100);
+const ANSWER: Duration = Duration::from_millis(300);
 /// Time between two looks.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -17,6 +19,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 enum Outlook {
     /// A replica may take over.
     Undecided,
+    /// A replica that does not answer may take over.
+    Unclear,
     /// Nothing is to be waited for.
     Settled,
     /// A replica would take over, but nobody can elect it.
@@ -39,7 +43,8 @@ pub(crate) async fn settled(shared: &Shared) {
                     "no majority of primaries could elect a replica, so the server is started at once",
                 );
             }
-            Outlook::Undecided => {}
+            Outlook::Unclear if begin.elapsed() >= BUSY => break,
+            Outlook::Undecided | Outlook::Unclear => {}
         }
         if begin.elapsed() >= PATIENCE {
             let waited = events::seconds(PATIENCE);
@@ -59,12 +64,14 @@ pub(crate) async fn settled(shared: &Shared) {
 }
 
 fn outlook(dead: NodeId, accounts: &[Account], can_elect: bool) -> Outlook {
-    if !accounts.iter().any(|account| account.may_follow(dead)) {
+    if !accounts.iter().any(|account| account.might_follow(dead)) {
         Outlook::Settled
-    } else if can_elect {
+    } else if !can_elect {
+        Outlook::NoMajority
+    } else if accounts.iter().any(|account| account.may_follow(dead)) {
         Outlook::Undecided
     } else {
-        Outlook::NoMajority
+        Outlook::Unclear
     }
 }
 
@@ -83,6 +90,8 @@ mod tests {
         assert_eq!(outlook(id(1), &[replica.clone()], true), Outlook::Undecided);
         assert_eq!(outlook(id(1), &[replica.clone()], false), Outlook::NoMajority);
         assert_eq!(outlook(id(3), &[replica.clone()], true), Outlook::Settled);
+        replica.said.answers = false;
+        assert_eq!(outlook(id(1), &[replica.clone()], true), Outlook::Unclear);
         replica.said.may_succeed = false;
         assert_eq!(outlook(id(1), &[replica], true), Outlook::Settled);
         assert_eq!(outlook(id(1), &[], true), Outlook::Settled);

@@ -23,8 +23,8 @@ use tokio::{
 };
 use topology::{Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView};
 
-/// Who asks for the member gets what the server says now when it says it within this time, else what it said last.
-const NOW: Duration = Duration::from_millis(15);
+/// Who asks for the member gets what the server says now. One that says nothing for so long does not answer.
+const NOW: Duration = Duration::from_millis(20);
 /// A server that has not answered for longer is not ready.
 const STALE: Duration = Duration::from_secs(5);
 
@@ -239,12 +239,12 @@ impl Shared {
         self.watchers.add(&Happening::Begin { phase: run.phase, server_pid: run.pid })
     }
 
-    /// What is told of this member: as its server says now, if it does so at once.
+    /// What is told of this member: what its server says now, or what it said last and that it does not answer.
     pub(crate) async fn fresh_account(&self) -> Account {
-        if self.run().pid.is_some() {
-            timeout(NOW, self.look()).await.ok();
-        }
-        self.account()
+        let looked = self.run().pid.is_some() && timeout(NOW, self.look()).await.is_ok_and(|look| look.is_ok());
+        let mut account = self.account();
+        account.said.answers &= looked;
+        account
     }
 
     /// What is told of this member, as its server said last.

@@ -73,10 +73,15 @@ impl Scene {
         self.ports().filter(|port| self.member(*port)["primary"] == id).collect()
     }
 
+    #[track_caller]
     pub(crate) fn agent_pid(&self, port: u16) -> i64 {
+        self.agent(port).unwrap()
+    }
+
+    /// The agent's process, while there is one.
+    pub(crate) fn agent(&self, port: u16) -> Option<i64> {
         let members = self.place.status("main")["members"].clone();
-        let member = members.as_array().unwrap().iter().find(|member| member["port"] == port).unwrap().clone();
-        member["agent_pid"].as_i64().unwrap()
+        members.as_array()?.iter().find(|member| member["port"] == port)?["agent_pid"].as_i64()
     }
 
     pub(crate) fn kill_server(&self, port: u16) {
@@ -138,4 +143,10 @@ pub(crate) fn get(port: u16, path: &str, headers: &str) -> Option<(u16, String)>
 pub(crate) fn tell(what: &str, engine: &str, gap: Duration, begin: Instant) {
     let (gap, all) = (gap.as_secs_f64() * 1000.0, begin.elapsed().as_secs_f64());
     eprintln!("MEASURED {engine}: {what}: worst write gap {gap:.0} ms, well after {all:.1} s");
+}
+
+/// The same for a time.
+#[expect(clippy::print_stderr, reason = "figures belong to the test's own output")]
+pub(crate) fn tell_time(what: &str, engine: &str, took: Duration) {
+    eprintln!("MEASURED {engine}: {what}: {:.2} s", took.as_secs_f64());
 }
