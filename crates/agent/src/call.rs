@@ -37,6 +37,24 @@ pub(crate) enum CallError {
     Content,
 }
 
+impl CallError {
+    /// Whether nobody is there any more: the machine answers, and the process is gone.
+    fn is_gone(&self) -> bool {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
+        match self {
+            Self::Unreachable(error) => {
+                matches!(
+                    error.kind(),
+                    BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected
+                )
+            }
+            // It took the connection and ended before it answered.
+            Self::Http(_) => true,
+            Self::Late | Self::Refused(_) | Self::Content => false,
+        }
+    }
+}
+
 /// A stream of what happens to another server.
 pub(crate) struct Watch {
     body: Incoming,
@@ -83,6 +101,18 @@ impl Watch {
         let begun = timeout(BEGINS, get(agent, "/v1/watch", token)).await.map_err(|_| CallError::Late)?;
         let (response, sender) = begun?;
         Ok(Self { body: response.into_body(), buffer: Vec::new(), heard: Instant::now(), _sender: sender })
+    }
+
+    /// After the stream broke: another one, where there is an agent; none where nobody is there any more.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub(crate) async fn again(agent: SocketAddr, token: &Token) -> Result<Option<Self>, CallError> {
+        match Self::begin(agent, token).await {
+            Ok(watch) => Ok(Some(watch)),
+            Err(error) if error.is_gone() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What comes next. Dropping the future loses nothing.

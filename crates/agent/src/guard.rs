@@ -3,7 +3,7 @@
 use crate::{
     Phase,
     call::{Next, Watch},
-    failover,
+    events, failover,
     happening::Happening,
     shared::{Seen, Shared},
 };
@@ -77,8 +77,17 @@ async fn watch(
                 return End::Died("its agent says that it does not run".to_owned());
             }
             Next::Happened(Happening::Died { how }) if !all_stop => return End::Died(format!("the server {how}")),
-            // The server never outlives its agent.
-            Next::Broken if !all_stop => return End::Died("the connection to its agent is broken".to_owned()),
+            // The server never outlives its agent. A network that is broken is no death, and a new agent tells how things are.
+            Next::Broken if !all_stop => match Watch::again(agent, token).await {
+                Ok(Some(again)) => watch = again,
+                Ok(None) => return End::Died("its agent is gone".to_owned()),
+                Err(error) => {
+                    events::tell(format_args!(
+                        "the agent of the primary is lost, and what became of it is unknown: {error}"
+                    ));
+                    return End::Unwatched;
+                }
+            },
             Next::Happened(_) => {}
             Next::Broken | Next::Silent => return End::Unwatched,
         }
