@@ -9,7 +9,11 @@ use crate::{
     succession::{Candidate, can_elect, succession},
 };
 use operations::port::{Command, Failover};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 use topology::{NodeAddr, NodeId, NodeView};
 
@@ -51,8 +55,13 @@ enum Decision {
 
 /// The primary of the own server has died. Ends when another one is there, or when there is nothing more to be done.
 pub(crate) async fn succeed(shared: &Shared, primary: NodeId, address: &NodeAddr, how: &str) {
-    let begin = Instant::now();
     events::tell(format_args!("the primary {address} ({}) is dead: {how}", primary.short()));
+    take_turns(shared, primary, address).await;
+    shared.unelected.store(false, Ordering::Relaxed);
+}
+
+async fn take_turns(shared: &Shared, primary: NodeId, address: &NodeAddr) {
+    let begin = Instant::now();
     // Who was to take over and has not: others are asked before it is again.
     let mut passed = BTreeSet::new();
     for attempt in 1..=TRIES {
@@ -78,8 +87,10 @@ pub(crate) async fn succeed(shared: &Shared, primary: NodeId, address: &NodeAddr
             }
             return tell_end(&view, address, begin);
         }
-        if let Decision::Other(id) = decision {
-            passed.insert(id);
+        match decision {
+            Decision::Other(id) => drop(passed.insert(id)),
+            // Servers vote against a primary only once in a while: as long as they refuse, the dead one had better come back.
+            _ => shared.unelected.store(true, Ordering::Relaxed),
         }
     }
     events::tell(format_args!(

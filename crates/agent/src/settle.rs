@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use topology::NodeId;
 
-/// How long a shard may take. An election takes a tenth of a second, or fails for longer than anybody wants to wait.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a shard may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a replica may take that does not answer just now.
 const BUSY: Duration = Duration::from_secs(1);
 /// How long the agents of the others may take to answer.
@@ -27,7 +27,7 @@ enum Outlook {
     NoMajority,
 }
 
-/// Waits while a replica of this node may still take over, 3 s at most. Started again before, it would be a primary beside the new
+/// Waits while a replica of this node may still take over, 5 s at most. Started again before, it would be a primary beside the new
 /// one until they hear of each other; afterwards it comes back as a replica.
 pub(crate) async fn settled(shared: &Shared) {
     let (Some(id), Some(token)) = (shared.own_id(), &shared.token) else { return };

@@ -14,7 +14,10 @@ use operations::{
 };
 use std::{
     fs,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -37,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) neighbourhood: Neighbourhood,
     pub(crate) watchers: Watchers,
     pub(crate) counters: Counters,
+    /// Set while an election that was asked for has no result: then the dead primary need not be kept waiting for one.
+    pub(crate) unelected: AtomicBool,
     run: watch::Sender<Run>,
     seen: watch::Sender<Seen>,
     /// The link that is kept, with the number of the run that it belongs to.
@@ -99,6 +104,7 @@ impl Shared {
             neighbourhood,
             watchers: Watchers::default(),
             counters: Counters::default(),
+            unelected: AtomicBool::new(false),
             run: watch::Sender::new(Run { number: 0, pid: None, phase: Phase::Starting, port }),
             seen: watch::Sender::default(),
             link: Mutex::default(),
@@ -244,6 +250,7 @@ impl Shared {
         let looked = self.run().pid.is_some() && timeout(NOW, self.look()).await.is_ok_and(|look| look.is_ok());
         let mut account = self.account();
         account.said.answers &= looked;
+        account.said.may_succeed &= !self.unelected.load(Ordering::Relaxed);
         account
     }
 
