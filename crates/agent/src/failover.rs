@@ -42,6 +42,10 @@ enum Standing {
     Silent,
 }
 
+/// While no majority could vote, as when several primaries died, it is looked again after this time, and so many times.
+const MAJORITY: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 10;
+
 /// What is to be done about a dead primary.
 #[derive(Clone, Copy)]
 enum Decision {
@@ -49,12 +53,18 @@ enum Decision {
     Own,
     /// Another replica does.
     Other(NodeId),
-    /// Nobody can, for this reason.
-    Nobody(&'static str),
+    /// Nobody can as long as so many primaries are dead.
+    NoMajority,
+    /// No replica has the data.
+    Nobody,
 }
 
 /// The primary of the own server has died. Ends when another one is there, or when there is nothing more to be done.
 pub(crate) async fn succeed(shared: &Shared, primary: NodeId, address: &NodeAddr, how: &str) {
+    // One that has handed over first is nobody's primary any more.
+    if shared.look().await.is_ok_and(|view| view.myself.primary != Some(primary)) {
+        return;
+    }
     events::tell(format_args!("the primary {address} ({}) is dead: {how}", primary.short()));
     take_turns(shared, primary, address).await;
     shared.unelected.store(false, Ordering::Relaxed);
@@ -64,7 +74,8 @@ async fn take_turns(shared: &Shared, primary: NodeId, address: &NodeAddr) {
     let begin = Instant::now();
     // Who was to take over and has not: others are asked before it is again.
     let mut passed = BTreeSet::new();
-    for attempt in 1..=TRIES {
+    let (mut attempt, mut looks) = (0, 0);
+    while attempt < TRIES {
         let view = match standing(shared, primary).await {
             Standing::Orphaned(view) => view,
             Standing::Linked => {
@@ -74,14 +85,36 @@ async fn take_turns(shared: &Shared, primary: NodeId, address: &NodeAddr) {
             Standing::Silent => return events::tell("the server does not answer, so it cannot take over"),
         };
         let decision = decide(shared, primary, &view, &passed).await;
-        match decision {
-            Decision::Own => elect(shared, address, attempt).await,
-            Decision::Other(id) => {
-                events::tell(format_args!("replica {} has as much or more: it is to take over", id.short()));
+        let patience = match decision {
+            Decision::Own => {
+                attempt += 1;
+                elect(shared, address, attempt).await;
+                ELECTION
             }
-            Decision::Nobody(why) => return events::tell(format_args!("nobody takes over from {address}: {why}")),
-        }
-        if let Some(view) = replaced(shared, primary).await {
+            Decision::Other(id) => {
+                attempt += 1;
+                events::tell(format_args!("replica {} has as much or more: it is to take over", id.short()));
+                ELECTION
+            }
+            Decision::NoMajority if looks < LOOKS => {
+                if looks == 0 {
+                    events::tell("no majority of primaries could vote, so no election is asked for yet");
+                }
+                looks += 1;
+                MAJORITY
+            }
+            Decision::NoMajority => {
+                return events::tell(format_args!(
+                    "nobody takes over from {address}: no majority of primaries could vote"
+                ));
+            }
+            Decision::Nobody => {
+                return events::tell(format_args!(
+                    "nobody takes over from {address}: no replica had its link a moment ago"
+                ));
+            }
+        };
+        if let Some(view) = replaced(shared, primary, patience).await {
             if view.myself.is_primary() {
                 Counters::count(&shared.counters.failovers_done);
             }
@@ -90,7 +123,8 @@ async fn take_turns(shared: &Shared, primary: NodeId, address: &NodeAddr) {
         match decision {
             Decision::Other(id) => drop(passed.insert(id)),
             // Servers vote against a primary only once in a while: as long as they refuse, the dead one had better come back.
-            _ => shared.unelected.store(true, Ordering::Relaxed),
+            Decision::Own => shared.unelected.store(true, Ordering::Relaxed),
+            Decision::NoMajority | Decision::Nobody => {}
         }
     }
     events::tell(format_args!(
@@ -122,7 +156,7 @@ async fn decide(shared: &Shared, primary: NodeId, view: &NodeView, passed: &BTre
     };
     let known: Vec<_> = view.entries().cloned().collect();
     if !can_elect(primary, &known, &others) {
-        return Decision::Nobody("no majority of primaries could vote");
+        return Decision::NoMajority;
     }
     let own = shared.account();
     let candidates: Vec<_> =
@@ -131,7 +165,7 @@ async fn decide(shared: &Shared, primary: NodeId, view: &NodeView, passed: &BTre
     match succession(fresh).or_else(|| succession(candidates.iter().copied())) {
         Some(id) if id == view.myself.id => Decision::Own,
         Some(id) => Decision::Other(id),
-        None => Decision::Nobody("no replica has had its link a moment ago"),
+        None => Decision::Nobody,
     }
 }
 
@@ -149,8 +183,8 @@ async fn elect(shared: &Shared, address: &NodeAddr, attempt: u32) {
 }
 
 /// What the own server says once it follows another primary or is one itself.
-async fn replaced(shared: &Shared, primary: NodeId) -> Option<Arc<NodeView>> {
-    let deadline = Instant::now() + ELECTION;
+async fn replaced(shared: &Shared, primary: NodeId, patience: Duration) -> Option<Arc<NodeView>> {
+    let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
         match shared.look().await {
             Ok(view) if view.myself.primary != Some(primary) => return Some(view),

@@ -32,7 +32,7 @@ pub(crate) async fn hand_over(shared: &Shared) {
     let Some(token) = &shared.token else { return };
     let accounts = call::accounts(&shared.neighbourhood.neighbours(), token, ANSWER).await;
     let Some(heir) = heir(&view, &accounts) else {
-        return events::tell("no replica is in sync, so nobody takes over");
+        return events::tell("no replica that stays is in sync, so nobody takes over");
     };
     Counters::count(&shared.counters.handovers_begun);
     events::tell(format_args!("handing {} slots over to {}", view.myself.slots.len(), heir.address));

@@ -35,7 +35,9 @@ pub(crate) async fn keep_introducing(shared: Arc<Shared>) {
     let mut lost = BTreeSet::new();
     let (mut since, mut due, mut pause) = (Instant::now(), Instant::now(), SHORTEST);
     while seen.changed().await.is_ok() {
-        let Some(view) = seen.borrow_and_update().view.clone() else { continue };
+        // What it said before it ended or fell silent is no news.
+        let now_said = seen.borrow_and_update().clone();
+        let Some(view) = now_said.view.filter(|_| now_said.trouble.is_none()) else { continue };
         let now = Instant::now();
         let missing: BTreeSet<NodeId> = view.peers.iter().filter(|peer| is_lost(peer)).map(|peer| peer.id).collect();
         if missing != lost {

@@ -60,5 +60,5 @@ fn a_primary_without_a_replica_stops_as_it_is() {
     terminate(agent);
     eventually("another agent keeps it", || scene.agent(scene.first).is_some_and(|now| now != agent));
     scene.eventually_healthy();
-    assert!(scene.agent_log(scene.first).contains("no replica is in sync, so nobody takes over"));
+    assert!(scene.agent_log(scene.first).contains("no replica that stays is in sync, so nobody takes over"));
 }
