@@ -2,8 +2,11 @@
 
 use crate::Phase;
 use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::mpsc;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::timeout};
 
 /// So many lines may wait for a watcher; one that falls back further is let go.
 const BEHIND: usize = 64;
@@ -61,6 +64,18 @@ impl Watchers {
     /// A line without words: the stream is still there.
     pub(crate) fn breathe(&self) {
         self.send(b"\n");
+    }
+
+    /// Waits until everybody was sent all that was told, for this long at most.
+    pub(crate) async fn heard(&self, limit: Duration) {
+        let watchers = self.lock().clone();
+        let all = async {
+            for watcher in watchers {
+                // There is room for so many when none waits. Who is gone hears nothing more.
+                watcher.reserve_many(BEHIND).await.map(drop).ok();
+            }
+        };
+        timeout(limit, all).await.ok();
     }
 
     fn send(&self, line: &[u8]) {

@@ -55,11 +55,14 @@ use lock::{LockError, RecordLock};
 use neighbours::Neighbourhood;
 use operations::port::Dialer;
 use shared::Shared;
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use wishes::Wishes;
 
 /// The running program, also after its file was replaced by a newer one.
 const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// How long an agent that ends waits for who watches to take its last words.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Runs the agent of the member in this directory until it is asked to stop and the server has ended.
 ///
@@ -97,7 +100,9 @@ pub fn run_with(directory: &Path, exec_program: &Path, dialer: Arc<dyn Dialer>) 
             tokio::spawn(guard::guard(Arc::clone(&shared)));
             tokio::spawn(introductions::keep_introducing(Arc::clone(&shared)));
         }
-        supervise::Agent::new(directory, exec_program, wishes, shared).run().await
+        let outcome = supervise::Agent::new(directory, exec_program, wishes, Arc::clone(&shared)).run().await;
+        shared.watchers.heard(LAST_WORDS).await;
+        outcome
     })
 }
 

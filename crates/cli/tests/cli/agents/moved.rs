@@ -6,7 +6,7 @@ use crate::{
     support::{eventually, value},
 };
 use std::{fs, time::Instant};
-use testservers::StockClient;
+use testservers::{StockClient, any_engine};
 
 impl Scene {
     /// Gives each member, none of which runs, a port so much higher, by hand.
@@ -49,4 +49,23 @@ fn all_servers_that_come_back_at_other_ports_find_each_other() {
         let logs: String = scene.ports().map(|port| scene.agent_log(port)).collect();
         assert!(logs.contains("told the server that "), "{logs}");
     }
+}
+
+#[test]
+fn members_of_an_older_version_go_on_without_an_api() {
+    let Some(engine) = any_engine() else { return };
+    let scene = Scene::up(engine, "", 6);
+    scene.place.local("down").succeeded();
+    for port in scene.ports() {
+        let path = scene.place.directory("main").join(format!("members/{port}/member.json"));
+        let mut member: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(member.as_object_mut().unwrap().remove("api").is_some());
+        fs::write(path, member.to_string()).unwrap();
+    }
+    scene.place.local("up").succeeded();
+    assert!(scene.get(scene.first, "/livez").is_none());
+    assert!(scene.place.status("main")["members"][0]["agent_port"].is_null());
+    scene.place.local(&format!("kill {}", scene.first)).succeeded();
+    scene.eventually_healthy();
+    scene.place.local("down").succeeded();
 }
