@@ -39,7 +39,7 @@ pub(crate) enum CallError {
 
 impl CallError {
     /// Whether nobody is there any more: the machine answers, and the process is gone.
-    fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
         match self {
             Self::Unreachable(error) => {

@@ -29,6 +29,8 @@ pub(crate) async fn guard(shared: Arc<Shared>) {
     let mut seen = shared.seen();
     // A primary whose end was dealt with: that it still does not run is no news.
     let mut dealt_with = None;
+    // Whether it was told that it cannot be watched.
+    let mut told = false;
     loop {
         let primary = seen.borrow_and_update().primary();
         let Some((id, address)) = primary else {
@@ -38,7 +40,7 @@ pub(crate) async fn guard(shared: Arc<Shared>) {
             continue;
         };
         let end = match shared.neighbourhood.at(&address) {
-            Some(neighbour) => watch(&shared, &mut seen, id, neighbour.agent, dealt_with == Some(id)).await,
+            Some(neighbour) => watch(&shared, &mut seen, id, neighbour.agent, dealt_with == Some(id), &mut told).await,
             None => End::Unwatched,
         };
         match end {
@@ -61,9 +63,22 @@ async fn watch(
     primary: NodeId,
     agent: SocketAddr,
     dealt_with: bool,
+    told: &mut bool,
 ) -> End {
     let Some(token) = &shared.token else { return End::Unwatched };
-    let Ok(mut watch) = Watch::begin(agent, token).await else { return End::Unwatched };
+    let mut watch = match Watch::begin(agent, token).await {
+        Ok(watch) => watch,
+        Err(error) => {
+            // That nobody is there shows when the own server looks, too; anything else would stay unseen.
+            if !error.is_gone() && !std::mem::replace(told, true) {
+                events::tell(format_args!(
+                    "the agent of the primary, on {agent}, cannot be watched: {error}; it is tried every second"
+                ));
+            }
+            return End::Unwatched;
+        }
+    };
+    *told = false;
     let mut all_stop = false;
     loop {
         let next = tokio::select! {

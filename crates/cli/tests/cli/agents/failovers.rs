@@ -100,3 +100,17 @@ fn where_nobody_could_be_elected_the_server_is_started_at_once() {
     assert!(log.contains("no majority of primaries could elect a replica"), "{log}");
     assert!(scene.agent_log(scene.first + 1).contains("no majority of primaries could vote, so no election"));
 }
+
+#[test]
+fn two_of_three_primaries_that_die_at_once_are_back_soon_and_no_write_is_lost() {
+    let Some(engine) = any_engine() else { return };
+    let scene = Scene::up(engine, "", 6);
+    let writer = scene.writer();
+    let pids = [0, 1].map(|shard| scene.member(scene.first + shard)["server_pid"].as_i64().unwrap());
+    for pid in pids {
+        kill(pid);
+    }
+    let ledger = scene.finish(writer);
+    // Without a majority one of them has to come back first, which servers take 2 s for.
+    assert!(ledger.worst_gap() < Duration::from_secs(6), "{:?}", ledger.worst_gap());
+}
