@@ -43,6 +43,11 @@ impl MemberDirectory {
         self.0.join("data")
     }
 
+    /// What the server keeps of its cluster, written by the server.
+    pub fn nodes_conf(&self) -> PathBuf {
+        self.data().join("nodes.conf")
+    }
+
     /// What the server says.
     pub fn server_log(&self) -> PathBuf {
         self.0.join("server.log")

@@ -5,7 +5,10 @@ use crate::{
     file::{self, FileError, Survives},
 };
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 /// How long a server may take to end after it was asked to, unless its member says otherwise, in seconds.
 pub(crate) const STOP_SECONDS: u64 = 10;
@@ -22,6 +25,25 @@ pub struct Member {
     /// How long the server may take to end after SIGTERM before it is killed, in seconds.
     #[serde(default = "stop_seconds")]
     pub stop_seconds: u64,
+    /// Where the agent answers; without it nobody is answered, and the agent does nothing but start its server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
+}
+
+/// Where an agent answers others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Api {
+    /// The address that it listens on.
+    #[serde(default = "loopback")]
+    pub host: IpAddr,
+    /// The port that it listens on.
+    pub port: u16,
+    /// The file with the token that agents of one cluster show each other.
+    pub token_file: PathBuf,
+}
+
+const fn loopback() -> IpAddr {
+    IpAddr::V4(Ipv4Addr::LOCALHOST)
 }
 
 const fn stop_seconds() -> u64 {
@@ -31,7 +53,14 @@ const fn stop_seconds() -> u64 {
 impl Member {
     /// A member that runs this program, and has 10 s to stop.
     pub fn new(program: impl Into<PathBuf>, arguments: Vec<String>, port: u16) -> Self {
-        Self { program: program.into(), arguments, port, stop_seconds: STOP_SECONDS }
+        Self { program: program.into(), arguments, port, stop_seconds: STOP_SECONDS, api: None }
+    }
+
+    /// The same member, whose agent answers on this port of the machine itself.
+    #[must_use]
+    pub fn answering(mut self, port: u16, token_file: impl Into<PathBuf>) -> Self {
+        self.api = Some(Api { host: loopback(), port, token_file: token_file.into() });
+        self
     }
 
     /// The member in this directory.
@@ -51,6 +80,13 @@ impl Member {
     }
 }
 
+impl Api {
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,8 +95,10 @@ mod tests {
     fn a_member_is_read_as_it_was_written() {
         let directory = tempfile::tempdir().unwrap();
         let member = Member::new("/usr/bin/valkey-server", vec!["../server.conf".into()], 7000);
-        member.write(directory.path()).unwrap();
-        assert_eq!(Member::read(directory.path()).unwrap(), member);
+        for member in [member.clone().answering(12000, "/run/agent.token"), member] {
+            member.write(directory.path()).unwrap();
+            assert_eq!(Member::read(directory.path()).unwrap(), member);
+        }
     }
 
     #[test]

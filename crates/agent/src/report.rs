@@ -4,20 +4,22 @@ use crate::{
     backoff::Next,
     directory::MemberDirectory,
     events,
+    shared::Shared,
     state::{Phase, State, unix_milliseconds},
 };
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
-/// The agent's state, written whenever it changes.
+/// The agent's state, written whenever it changes, and known to the other parts of the agent.
 pub(crate) struct Report {
     directory: MemberDirectory,
+    shared: Arc<Shared>,
     state: State,
     started_before: bool,
 }
 
 impl Report {
     /// The report of this process, beginning now.
-    pub(crate) fn begin(directory: MemberDirectory) -> Self {
+    pub(crate) fn begin(directory: MemberDirectory, shared: Arc<Shared>) -> Self {
         let state = State {
             phase: Phase::Starting,
             since: unix_milliseconds(SystemTime::now()),
@@ -28,7 +30,7 @@ impl Report {
             last_log: Vec::new(),
             next_start: None,
         };
-        let report = Self { directory, state, started_before: false };
+        let report = Self { directory, shared, state, started_before: false };
         report.write();
         report
     }
@@ -85,6 +87,7 @@ impl Report {
             self.state.phase = phase;
             self.state.since = unix_milliseconds(SystemTime::now());
         }
+        self.shared.enter(phase);
         self.write();
     }
 

@@ -5,15 +5,20 @@ use crate::{
     directory::MemberDirectory,
     error::AgentError,
     events::{self, seconds},
+    hand_over::hand_over,
+    happening::Happening,
     lock::Signal,
     logs,
     report::Report,
     server::Server,
-    wishes::{Wish, Wishes},
+    settle,
+    shared::Shared,
+    wishes::{Stop, Wish, Wishes},
 };
 use std::{
     path::{Path, PathBuf},
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::{sleep, timeout};
@@ -28,6 +33,7 @@ pub(crate) struct Agent {
     wishes: Wishes,
     backoff: Backoff,
     report: Report,
+    shared: Arc<Shared>,
 }
 
 /// How watching a server ended.
@@ -40,33 +46,52 @@ enum Watched {
 
 impl Agent {
     /// The agent of the member in this directory, whose lock is held.
-    pub(crate) fn new(directory: MemberDirectory, exec_program: &Path, wishes: Wishes) -> Self {
-        let report = Report::begin(directory.clone());
-        Self { directory, exec_program: exec_program.to_owned(), wishes, backoff: Backoff::new(), report }
+    pub(crate) fn new(directory: MemberDirectory, exec_program: &Path, wishes: Wishes, shared: Arc<Shared>) -> Self {
+        let report = Report::begin(directory.clone(), Arc::clone(&shared));
+        Self { directory, exec_program: exec_program.to_owned(), wishes, backoff: Backoff::new(), report, shared }
     }
 
     /// Keeps the server running until it is wished to stop.
     pub(crate) async fn run(mut self) -> Result<(), AgentError> {
+        // An agent that was killed has taken its server along: its shard may be choosing another primary just now.
+        let mut pause = Duration::ZERO;
         loop {
+            if self.wait(pause).await {
+                return Ok(());
+            }
             let next = match self.start() {
                 Ok(mut server) => match self.watch(&mut server).await? {
                     Watched::Stopped => return Ok(()),
-                    Watched::Ended(exit) => self.ended(&exit, server.last_lines(&self.directory), server.ran_for()),
+                    Watched::Ended(exit) => {
+                        self.shared.ended(&exit);
+                        self.ended(&exit, server.last_lines(&self.directory), server.ran_for())
+                    }
                 },
                 Err(error) => self.ended(&format!("could not be started: {error}"), Vec::new(), Duration::ZERO),
             };
-            tokio::select! {
-                () = sleep(next.pause()) => {}
-                wish = self.wishes.next() => match wish {
-                    Wish::StartNow => self.backoff.reset(),
-                    Wish::Stop => {
-                        events::tell("stopped; no server was running");
-                        self.report.stopped_without_server();
-                        return Ok(());
-                    }
-                },
-            }
+            pause = next.pause();
         }
+    }
+
+    /// Waits until the server may be started; whether it is wished to stop instead.
+    async fn wait(&mut self, pause: Duration) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let quiet = async {
+            sleep(pause).await;
+            settle::settled(&shared).await;
+        };
+        tokio::select! {
+            () = quiet => {}
+            wish = self.wishes.next() => match wish {
+                Wish::StartNow => self.backoff.reset(),
+                Wish::Stop(_) => {
+                    events::tell("stopped; no server was running");
+                    self.report.stopped_without_server();
+                    return true;
+                }
+            },
+        }
+        false
     }
 
     fn start(&mut self) -> Result<Server, crate::server::StartError> {
@@ -74,6 +99,7 @@ impl Agent {
             events::tell(format_args!("the agent's log cannot be put aside: {error}"));
         }
         let server = Server::start(&self.directory, &self.exec_program)?;
+        self.shared.begun(server.pid(), server.member.port);
         self.report.started(server.pid(), self.backoff.in_crash_loop());
         let (program, port) = (server.member.program.display(), server.member.port);
         events::tell(format_args!("started {program} for port {port} as process {}", server.pid()));
@@ -93,7 +119,7 @@ impl Agent {
                 }
                 wish = self.wishes.next() => match wish {
                     Wish::StartNow => self.backoff.reset(),
-                    Wish::Stop => return self.stop(server).await.map(|()| Watched::Stopped),
+                    Wish::Stop(who) => return self.stop(server, who).await.map(|()| Watched::Stopped),
                 },
             }
         }
@@ -110,22 +136,36 @@ impl Agent {
         next
     }
 
-    /// Asks the server to end, and kills it when it takes too long or when the wish is repeated.
-    async fn stop(&mut self, server: &mut Server) -> Result<(), AgentError> {
-        let patience = Duration::from_secs(server.member.stop_seconds);
-        events::tell(format_args!("stopping the server, which has {} to end", seconds(patience)));
+    /// Lets a replica take over where that is to be, then asks the server to end, and kills it when it takes too long or when the wish
+    /// is repeated.
+    async fn stop(&mut self, server: &mut Server, who: Stop) -> Result<(), AgentError> {
         self.report.stopping();
-        server.signal(Signal::TERM);
-        let ended = tokio::select! {
-            exit = server.ended() => Some(exit),
-            () = sleep(patience) => None,
-            () = self.wishes.stop() => None,
-        };
+        self.shared.watchers.tell(&Happening::Stopping { whole_cluster: who == Stop::WholeCluster });
+        let mut ended = None;
+        let mut hurry = false;
+        if who == Stop::Member {
+            tokio::select! {
+                () = hand_over(&self.shared) => {}
+                exit = server.ended() => ended = Some(exit),
+                _ = self.wishes.stop() => hurry = true,
+            }
+        }
+        let patience = Duration::from_secs(server.member.stop_seconds);
+        if ended.is_none() && !hurry {
+            events::tell(format_args!("stopping the server, which has {} to end", seconds(patience)));
+            server.signal(Signal::TERM);
+            ended = tokio::select! {
+                exit = server.ended() => Some(exit),
+                () = sleep(patience) => None,
+                _ = self.wishes.stop() => None,
+            };
+        }
         let exit = match ended {
             Some(exit) => exit,
             None => kill(server).await?,
         };
         events::tell(format_args!("stopped: the server {exit}"));
+        self.shared.ended(&exit);
         self.report.stopped(&exit, server.last_lines(&self.directory));
         Ok(())
     }

@@ -6,10 +6,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What the agent is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// Stop the server, then end. SIGTERM or SIGINT.
-    Stop,
+    /// Stop the server, then end.
+    Stop(Stop),
     /// Start the server now if it is not running, and forget how often it ended. SIGHUP.
     StartNow,
+}
+
+/// Who stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// This member alone: another one takes over what it serves. SIGTERM.
+    Member,
+    /// All members of the cluster, so there is nobody to take over. SIGINT, which Ctrl-C sends to all processes of a terminal, too.
+    WholeCluster,
 }
 
 /// Hears signals from when it was made.
@@ -32,14 +41,18 @@ impl Wishes {
     /// The next wish. Dropping the future loses none.
     pub(crate) async fn next(&mut self) -> Wish {
         tokio::select! {
-            _ = self.terminate.recv() => Wish::Stop,
-            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.terminate.recv() => Wish::Stop(Stop::Member),
+            _ = self.interrupt.recv() => Wish::Stop(Stop::WholeCluster),
             _ = self.hang_up.recv() => Wish::StartNow,
         }
     }
 
     /// Waits for the next wish to stop; others are let go.
-    pub(crate) async fn stop(&mut self) {
-        while self.next().await != Wish::Stop {}
+    pub(crate) async fn stop(&mut self) -> Stop {
+        loop {
+            if let Wish::Stop(stop) = self.next().await {
+                return stop;
+            }
+        }
     }
 }

@@ -13,8 +13,9 @@ mod saving;
 mod unfinished;
 
 use failure::{ExitStatus, Failure};
+use node::{ConnectOptions, Connector};
 use printer::Printer;
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
 fn hidden(words: &[String], printer: &mut Printer) -> Option<ExitStatus> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words[..] {
-        ["agent", directory] => agent::run(Path::new(directory)).map_err(|error| error.to_string()),
+        ["agent", directory] => run_agent(Path::new(directory)),
         ["local-supervisor", directory] => native::local::supervise(Path::new(directory)),
         ["exec-server", lock, parent, "--", program, ref arguments @ ..] => {
             // Comes back only when the server could not be started.
@@ -48,6 +49,16 @@ fn hidden(words: &[String], printer: &mut Printer) -> Option<ExitStatus> {
         Ok(()) => ExitStatus::Done,
         Err(what) => printer.failure(&Failure::new(what)),
     })
+}
+
+/// How long the own server, beside its agent, may take to take a connection and to answer.
+const BESIDE: Duration = Duration::from_secs(2);
+
+/// The agent with the way to its server: of this machine, without password and TLS.
+fn run_agent(directory: &Path) -> Result<(), String> {
+    let options = ConnectOptions { connect_timeout: BESIDE, read_timeout: BESIDE, ..ConnectOptions::default() };
+    let connector = Connector::new(options).map_err(|error| error.to_string())?;
+    agent::run(directory, Arc::new(connector)).map_err(|error| error.to_string())
 }
 
 /// A runtime on this thread alone: it starts fast, and one thread is enough for a few hundred connections.

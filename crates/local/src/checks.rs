@@ -1,13 +1,18 @@
 //! What must hold before anything is written.
 
-use crate::LocalError;
+use crate::{LocalError, PortOf};
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, TcpListener},
     ops::RangeInclusive,
     path::Path,
 };
 
-/// Client ports that leave room for the bus port, 10000 above.
+/// How far the port of a member's agent lies above the client port.
+pub(crate) const AGENT: u16 = 5000;
+/// How far a server's cluster bus port lies above its client port.
+const BUS: u16 = 10000;
+/// Client ports that leave room for the bus port, 10000 above, and the agent's, 5000 above.
 const PORTS: RangeInclusive<u16> = 1024..=55535;
 /// What a server's first files may take, in MB.
 const ROOM: u64 = 10;
@@ -27,14 +32,42 @@ pub(crate) fn ports(first: u16, count: usize) -> Result<Vec<u16>, LocalError> {
 
 /// Refuses a port that somebody listens on, or whose bus port somebody listens on.
 pub(crate) fn port_is_free(port: u16) -> Result<(), LocalError> {
-    let taken = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err();
     if taken(port) {
-        return Err(LocalError::PortTaken { port, bus_of: None });
+        return Err(LocalError::PortTaken { port, of: None });
     }
-    match port.checked_add(10000) {
-        Some(bus) if taken(bus) => Err(LocalError::PortTaken { port: bus, bus_of: Some(port) }),
+    match port.checked_add(BUS) {
+        Some(bus) if taken(bus) => Err(LocalError::PortTaken { port: bus, of: Some(PortOf::Bus(port)) }),
         _ => Ok(()),
     }
+}
+
+/// Refuses the agent's port of the member with this client port when somebody listens on it.
+pub(crate) fn agent_port_is_free(agent: u16, port: u16) -> Result<(), LocalError> {
+    if taken(agent) { Err(LocalError::PortTaken { port: agent, of: Some(PortOf::Agent(port)) }) } else { Ok(()) }
+}
+
+fn taken(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err()
+}
+
+/// All ports of the member with this client port: for clients, for the cluster bus, and its agent's.
+pub fn ports_of(port: u16) -> impl Iterator<Item = u16> {
+    [Some(port), port.checked_add(BUS), port.checked_add(AGENT)].into_iter().flatten()
+}
+
+/// Refuses new members of which a port is one of these members', running or not, or of another new one.
+pub(crate) fn ports_differ(new: &[u16], present: &[u16]) -> Result<(), LocalError> {
+    let mut all: BTreeSet<u16> = present.iter().copied().flat_map(ports_of).collect();
+    for member in new {
+        let mut kinds = [None, Some(PortOf::Bus(*member)), Some(PortOf::Agent(*member))].into_iter();
+        for port in ports_of(*member) {
+            let of = kinds.next().flatten();
+            if !all.insert(port) {
+                return Err(LocalError::PortTaken { port, of });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a disk without room for so many members.
@@ -65,9 +98,22 @@ mod tests {
     fn a_port_that_somebody_listens_on_is_taken() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(matches!(port_is_free(port), Err(LocalError::PortTaken { bus_of: None, .. })));
+        assert!(matches!(port_is_free(port), Err(LocalError::PortTaken { of: None, .. })));
         if let Some(client) = port.checked_sub(10000).filter(|client| *client > 1024) {
             assert!(matches!(port_is_free(client), Err(LocalError::PortTaken { .. })));
+        }
+    }
+    #[test]
+    fn no_port_of_a_new_member_is_another_members() {
+        assert!(ports_differ(&[7000, 7001], &[7002, 7003]).is_ok());
+        for (new, present, taken) in
+            [(12000, 7000, 12000), (7000, 12000, 17000), (7000, 2000, 7000), (2000, 7000, 12000)]
+        {
+            let refused = ports_differ(&[new], &[present]);
+            assert!(
+                matches!(refused, Err(LocalError::PortTaken { port, .. }) if port == taken),
+                "{new} {present}: {refused:?}"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Engine, LocalError, MemberStatus, Settings, checks, member};
 use agent::{
-    MemberDirectory, SECRET_VARIABLES,
+    MemberDirectory, SECRET_VARIABLES, Token,
     file::{self, Survives},
     lock::{self, LockError, RecordLock, Signal},
 };
@@ -132,12 +132,23 @@ impl Cluster {
         if let Some(port) = ports.iter().find(|port| present.contains(port)) {
             return Err(LocalError::MemberExists { name: self.name.clone(), port: *port });
         }
-        ports.iter().try_for_each(|port| checks::port_is_free(*port))?;
-        checks::room_for(count, &self.directory)?;
+        checks::ports_differ(&ports, &present)?;
         for port in &ports {
-            member::write(*port, &self.member_directory(*port), engine)?;
+            checks::port_is_free(*port)?;
+            checks::agent_port_is_free(port.saturating_add(checks::AGENT), *port)?;
+        }
+        checks::room_for(count, &self.directory)?;
+        let token = self.token_file();
+        Token::ensure(&token)?;
+        for port in &ports {
+            member::write(*port, &self.member_directory(*port), engine, &token)?;
         }
         Ok(ports)
+    }
+
+    /// The secret that the agents show each other.
+    fn token_file(&self) -> PathBuf {
+        self.directory.join("agent.token")
     }
 
     /// The ports of its members, ascending.
@@ -189,6 +200,9 @@ impl Cluster {
         let idle = |member: &&MemberStatus| member.agent_pid.is_none() && member.server_pid.is_none();
         for member in self.members()?.iter().filter(idle) {
             checks::port_is_free(member.port)?;
+            if let Some(agent) = member.agent_port {
+                checks::agent_port_is_free(agent, member.port)?;
+            }
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(self.supervisor_log());
         let log = log.map_err(|error| self.unusable(error))?;
@@ -214,7 +228,7 @@ impl Cluster {
     }
 
     /// Ends all processes of the cluster, in order: the supervisor lets the agents stop, and the agents their servers.
-    /// Processes that a killed supervisor or agent left behind are ended, too.
+    /// No server hands its slots over, since the others stop, too. Processes that a killed supervisor or agent left behind are ended, too.
     pub fn stop(&self) -> Result<(), LocalError> {
         let deadline = Instant::now() + ENDS;
         let directories: Vec<_> = self.ports()?.into_iter().map(|port| self.member_directory(port)).collect();
@@ -224,7 +238,7 @@ impl Cluster {
             lock::signal_holder(agent, Signal::CONT)?;
         }
         self.end(&[self.supervisor_lock()], Signal::TERM, deadline)?;
-        self.end(&agents, Signal::TERM, deadline)?;
+        self.end(&agents, Signal::INT, deadline)?;
         let servers: Vec<_> = directories.iter().map(MemberDirectory::server_lock).collect();
         self.end(&servers, Signal::KILL, deadline)
     }

@@ -1,6 +1,6 @@
 //! What can go wrong with a cluster on this machine.
 
-use agent::{file::FileError, lock::LockError};
+use agent::{TokenError, file::FileError, lock::LockError};
 use std::{io, path::PathBuf};
 
 /// What can go wrong with a cluster on this machine; each reads as one sentence.
@@ -67,13 +67,13 @@ pub enum LocalError {
         /// The other command.
         pid: i32,
     },
-    /// A port or its cluster bus port is not free.
-    #[error("port {port} is taken{}", bus_of.map_or_else(String::new, |of| format!(": the cluster bus port of {of}")))]
+    /// A port of a member is not free.
+    #[error("port {port} is taken{}", of.map_or_else(String::new, |of| format!(": {of}")))]
     PortTaken {
         /// The port.
         port: u16,
-        /// Of a bus port: the client port that it belongs to.
-        bus_of: Option<u16>,
+        /// What it is, unless it is the client port.
+        of: Option<PortOf>,
     },
     /// Ports outside of what a cluster bus port can be added to.
     #[error(
@@ -170,9 +170,30 @@ pub enum LocalError {
     /// A file of ours cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The secret of the agents cannot be written.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The system did not give what an event loop needs.
     #[error("this process cannot start its event loop: {0}")]
     EventLoop(#[source] io::Error),
+}
+
+/// A port of a member that is not for clients, with the one that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortOf {
+    /// The cluster bus port.
+    Bus(u16),
+    /// The port of the agent.
+    Agent(u16),
+}
+
+impl std::fmt::Display for PortOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bus(port) => write!(f, "the cluster bus port of {port}"),
+            Self::Agent(port) => write!(f, "the port of the agent of {port}"),
+        }
+    }
 }
 
 impl LocalError {

@@ -1,6 +1,6 @@
 //! Where clusters live.
 
-use crate::{Cluster, LocalError};
+use crate::{Cluster, LocalError, checks};
 use std::{
     ffi::OsString,
     fs, io,
@@ -73,11 +73,11 @@ impl Home {
         Ok(names)
     }
 
-    /// The ports of all members of all clusters but this one, running or not.
+    /// All ports of all members of all clusters but this one, running or not: for clients, for the cluster bus, and the agents'.
     pub fn ports_of_others(&self, name: &str) -> Result<Vec<u16>, LocalError> {
         let mut ports = Vec::new();
         for other in self.names()?.iter().filter(|other| *other != name) {
-            ports.extend(self.cluster(other)?.ports()?);
+            ports.extend(self.cluster(other)?.ports()?.into_iter().flat_map(checks::ports_of));
         }
         Ok(ports)
     }

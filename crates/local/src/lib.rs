@@ -16,9 +16,10 @@ mod ready;
 mod settings;
 mod supervise;
 
+pub use checks::ports_of;
 pub use cluster::{Cluster, CommandLock};
 pub use engine::Engine;
-pub use error::LocalError;
+pub use error::{LocalError, PortOf};
 pub use fleet::LocalFleet;
 pub use home::{Home, data_directory};
 pub use member::{MemberState, MemberStatus};

@@ -1,9 +1,13 @@
 //! A member: a directory, an agent, a server.
 
-use crate::{Engine, LocalError};
+use crate::{Engine, LocalError, checks};
 use agent::{Member, MemberDirectory, Phase, State, lock};
 use serde::Serialize;
-use std::{fs, path::PathBuf, time::SystemTime};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 /// What a member is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -28,6 +32,9 @@ pub struct MemberStatus {
     pub port: u16,
     /// What it is at.
     pub state: MemberState,
+    /// The port on which its agent answers; none when an older version has made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_port: Option<u16>,
     /// The server's process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_pid: Option<i32>,
@@ -65,8 +72,10 @@ impl MemberStatus {
             (None, Some(_), _) => MemberState::Starting,
             (None, None, _) => MemberState::Stopped,
         };
+        let agent_port = Member::read(directory.path())?.api.map(|api| api.port);
         Ok(Self {
             port,
+            agent_port,
             state,
             server_pid,
             agent_pid,
@@ -90,13 +99,14 @@ fn is_paused(pid: i32) -> bool {
 }
 
 /// Writes a member's directory: its server's configuration and what its agent starts.
-pub(crate) fn write(port: u16, directory: &MemberDirectory, engine: &Engine) -> Result<(), LocalError> {
+pub(crate) fn write(port: u16, directory: &MemberDirectory, engine: &Engine, token: &Path) -> Result<(), LocalError> {
     let data = directory.data();
     fs::create_dir_all(&data).map_err(|source| LocalError::Directory { path: data, source })?;
     let conf = directory.server_conf();
     fs::write(&conf, configuration(port)).map_err(|source| LocalError::Directory { path: conf.clone(), source })?;
     let arguments = vec![conf.to_string_lossy().into_owned()];
-    Ok(Member::new(&engine.program, arguments, port).write(directory.path())?)
+    let member = Member::new(&engine.program, arguments, port).answering(port.saturating_add(checks::AGENT), token);
+    Ok(member.write(directory.path())?)
 }
 
 fn configuration(port: u16) -> String {

@@ -26,6 +26,8 @@ use tokio::{
 
 /// Pauses before an agent is started again: it hardly ever ends by itself.
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(10)];
+/// What tells an agent that all members stop: its server has nobody to hand its slots over to. TERM would stop this member alone.
+const ALL_STOP: Signal = Signal::INT;
 /// An agent that ran for longer than this was well.
 const SETTLED: Duration = Duration::from_secs(30);
 /// The log is kept below about this size, in bytes.
@@ -99,7 +101,7 @@ async fn keep(cluster: Cluster, port: u16, directory: MemberDirectory, mut stopp
                 tokio::select! {
                     () = released(&directory) => {}
                     () = stop_of(&mut stopping) => {
-                        lock::signal_holder(&directory.agent_lock(), Signal::TERM).ok();
+                        lock::signal_holder(&directory.agent_lock(), ALL_STOP).ok();
                         released(&directory).await;
                         break;
                     }
@@ -156,7 +158,7 @@ async fn end(child: &mut Child) {
     let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
     if let Some(pid) = pid {
         // Not reaped yet, so the number is still its own.
-        rustix::process::kill_process(pid, Signal::TERM).ok();
+        rustix::process::kill_process(pid, ALL_STOP).ok();
     }
     child.wait().await.ok();
 }

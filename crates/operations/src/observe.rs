@@ -40,7 +40,16 @@ pub struct Answer {
 
 /// Asks one server for its whole view, in one round trip.
 pub async fn ask(link: &dyn NodeLink) -> Result<NodeView, NodeError> {
-    let replies = link.send(vec![Command::ClusterNodes, Command::ClusterInfo, Command::Info]).await?;
+    ask_with(link, Command::Info).await
+}
+
+/// As [`ask`], at less cost: of `INFO` only what process the server is, whether it loads, and whom it follows.
+pub async fn ask_for_standing(link: &dyn NodeLink) -> Result<NodeView, NodeError> {
+    ask_with(link, Command::Standing).await
+}
+
+async fn ask_with(link: &dyn NodeLink, info: Command) -> Result<NodeView, NodeError> {
+    let replies = link.send(vec![Command::ClusterNodes, Command::ClusterInfo, info]).await?;
     let fail = |trouble| NodeError::new(link.address().clone(), trouble);
     let [nodes, cluster, server] = &replies[..] else {
         return Err(fail(Trouble::Protocol(format!("{} replies to 3 commands", replies.len()))));

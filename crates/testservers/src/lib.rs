@@ -35,7 +35,7 @@ pub use dataset::{Dataset, Difference, Kind, Options, What};
 pub use engine::{ENGINES, Engine, any_engine, each_engine, engine, engines};
 pub use latencies::Latencies;
 pub use latency::Latency;
-pub use ports::{Ports, free_ports};
+pub use ports::{Ports, agent_ports, free_ports};
 pub use process::Process;
 pub use proxies::Proxies;
 pub use proxy::{Direction, Proxy};

@@ -17,6 +17,9 @@ const CLIENT_PORTS: Range<u16> = 2000..12000;
 /// What servers add to their client port for the cluster bus.
 pub(crate) const BUS_OFFSET: u16 = 10000;
 
+/// What local mode adds to the client port for a member's agent.
+const AGENT_OFFSET: u16 = 5000;
+
 /// Free ports on 127.0.0.1, kept from all other test processes of this user until this is dropped.
 #[derive(Debug)]
 pub struct Ports {
@@ -45,6 +48,19 @@ pub fn free_ports(count: usize) -> Ports {
         candidates().filter_map(|port| Some((port, reserve(port, &directory)?))).take(count).unzip();
     assert_eq!(numbers.len(), count, "not as many free ports on 127.0.0.1 as wanted");
     Ports { numbers, _reservations: reservations }
+}
+
+/// Reserves the ports 5000 above these for agents, and with them whatever a server on the same port, as client or bus port, would
+/// need; none where somebody has one of them.
+pub fn agent_ports(ports: &Ports) -> Option<Ports> {
+    let directory = env::temp_dir().join(format!("tribune-ports-{}", getuid().as_raw()));
+    // The agents' ports are client ports of the upper half or bus ports of the lower half: both halves keep each other's.
+    let other_half = |port: u16| {
+        if port + AGENT_OFFSET < CLIENT_PORTS.end { port + AGENT_OFFSET } else { port - AGENT_OFFSET }
+    };
+    let numbers: Vec<u16> = ports.iter().copied().map(other_half).collect();
+    let reservations: Option<Vec<File>> = numbers.iter().map(|port| reserve(*port, &directory)).collect();
+    Some(Ports { numbers, _reservations: reservations? })
 }
 
 /// Every client port once. Processes begin at places far apart, and a process goes on where it was.

@@ -3,6 +3,7 @@
 //! `cargo test` builds the example; `cargo test --test agent` alone does not.
 #![cfg(test)]
 
+mod api;
 mod life;
 mod locks;
 mod logs;

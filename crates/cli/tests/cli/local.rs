@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 use tempfile::TempDir;
-use testservers::{Engine, Ports, Process, StockClient, any_engine, free_ports};
+use testservers::{Engine, Ports, Process, StockClient, agent_ports, any_engine, free_ports};
 
 /// A place for clusters of one test, which are removed at its end.
 pub(crate) struct Place {
@@ -33,15 +33,17 @@ impl Place {
         run(&mut self.command(words))
     }
 
-    /// A first port behind which so many are free.
+    /// A first port behind which so many are free, with those of their agents.
     pub(crate) fn port(&mut self, count: u16) -> u16 {
         for _ in 0..50 {
             let ports = free_ports(usize::from(count));
             let first = ports[0];
             let in_a_row = ports.iter().zip(first..).all(|(port, wanted)| *port == wanted);
+            let agents = agent_ports(&ports).filter(|_| in_a_row);
             // Those that are not in a row stay reserved, so that the next try finds others.
             self.ports.push(ports);
-            if in_a_row {
+            if let Some(agents) = agents {
+                self.ports.push(agents);
                 return first;
             }
         }

@@ -1,6 +1,7 @@
 //! The program as people use it, on real servers.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what helps tests fails as they do")]
 
+mod agents;
 mod any_words;
 mod backup;
 mod bad_input;

@@ -16,6 +16,8 @@ pub enum Command {
     Ping,
     /// `INFO`, the default sections.
     Info,
+    /// `INFO server persistence replication`, several sections at once since 7.0: which process it is, whether it loads, whom it follows.
+    Standing,
     /// `INFO keyspace`: how many keys each database holds.
     Keyspace,
     /// `INFO keysizes`: how long the values of each database are (Redis 8.0; nothing elsewhere).

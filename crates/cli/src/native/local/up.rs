@@ -7,7 +7,7 @@ use crate::{
     printer::{GREEN, Printer},
 };
 use clap::Args;
-use local::{Cluster, Engine, Home, LocalError, MemberState, Ready, Settings, wait_until_ready};
+use local::{Cluster, Engine, Home, LocalError, MemberState, Ready, Settings, ports_of, wait_until_ready};
 use node::Connector;
 use operations::{observe::new_nodes, run::Patience};
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ pub(crate) struct UpArgs {
     /// The server: redis, valkey, a name from the cache such as valkey-9.1, or a path [default: what this machine has]
     #[arg(long, value_name = "NAME|PATH")]
     engine: Option<String>,
-    /// First port; bus ports lie 10000 above [default: 7000, or the next free hundred]
+    /// First port; the agents' lie 5000 above, bus ports 10000 above [default: 7000, or the next free hundred]
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
 }
@@ -210,15 +210,18 @@ fn first_port(arguments: &UpArgs, home: &Home, cluster: &Cluster, count: usize) 
     }
     let others = home.ports_of_others(cluster.name())?;
     let count = u16::try_from(count).unwrap_or(u16::MAX);
-    let free = |first: &u16| !others.iter().any(|port| (*first..first.saturating_add(count)).contains(port));
+    let free = |first: &u16| {
+        let mut wanted = (*first..first.saturating_add(count)).flat_map(ports_of);
+        !wanted.any(|port| others.contains(&port))
+    };
     Ok((FIRST_PORT..10000).step_by(100).find(free).unwrap_or(FIRST_PORT))
 }
 
 /// A cluster that was made before: its members find each other by what they kept.
 async fn come_back(cluster: &Cluster, connector: &Connector, printer: &mut Printer) -> Result<(), Failure> {
     match cluster.start() {
-        Err(LocalError::PortTaken { port, bus_of }) => {
-            let taken = Failure::new(LocalError::PortTaken { port, bus_of }.to_string());
+        Err(LocalError::PortTaken { port, of }) => {
+            let taken = Failure::new(LocalError::PortTaken { port, of }.to_string());
             return Err(taken
                 .because("a cluster keeps its ports")
                 .advice(format!("who has it: ss -ltnp sport = :{port}")));

@@ -1,0 +1,311 @@
+//! What the parts of an agent know together: which server runs, what it said last, and how to reach it and the others.
+
+use crate::{
+    MemberDirectory, Phase,
+    account::{Account, Said},
+    counters::Counters,
+    happening::{Happening, Watchers},
+    neighbours::Neighbourhood,
+    token::Token,
+};
+use operations::{
+    observe,
+    port::{Command, Dialer, NodeLink, Trouble},
+};
+use std::{
+    fs,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
+use topology::{Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView};
+
+/// Who asks for the member gets what the server says now. One that says nothing for so long does not answer.
+const NOW: Duration = Duration::from_millis(20);
+/// A server that has not answered for longer is not ready.
+const STALE: Duration = Duration::from_secs(5);
+
+/// What the parts of an agent know together.
+pub(crate) struct Shared {
+    directory: MemberDirectory,
+    dialer: Arc<dyn Dialer>,
+    /// Without it nobody is told of the member, and no other agent is asked.
+    pub(crate) token: Option<Token>,
+    pub(crate) neighbourhood: Neighbourhood,
+    pub(crate) watchers: Watchers,
+    pub(crate) counters: Counters,
+    /// Set while an election that was asked for has no result: then the dead primary need not be kept waiting for one.
+    pub(crate) unelected: AtomicBool,
+    run: watch::Sender<Run>,
+    seen: watch::Sender<Seen>,
+    /// The link that is kept, with the number of the run that it belongs to.
+    link: Mutex<Option<(u64, Arc<dyn NodeLink>)>>,
+}
+
+/// The run of the server that the agent is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Counted from 1; 0 before the first.
+    pub(crate) number: u64,
+    /// The server's process, while there is one.
+    pub(crate) pid: Option<i32>,
+    /// What the agent is at.
+    pub(crate) phase: Phase,
+    /// Where the server listens for clients.
+    pub(crate) port: u16,
+}
+
+/// What the server said last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// What it said; stays when it dies.
+    pub(crate) view: Option<Arc<NodeView>>,
+    /// In which run, and when.
+    pub(crate) run: u64,
+    pub(crate) at: Option<Instant>,
+    /// Why it did not answer when it was asked the last time.
+    pub(crate) trouble: Option<Trouble>,
+}
+
+impl Seen {
+    /// The primary of this replica, by its own word.
+    pub(crate) fn primary(&self) -> Option<(NodeId, NodeAddr)> {
+        let view = self.view.as_ref()?;
+        let id = view.myself.primary?;
+        Some((id, address_of(view.entry(id)?)?))
+    }
+}
+
+/// Where clients find a node, as another one tells it.
+pub(crate) fn address_of(entry: &NodeEntry) -> Option<NodeAddr> {
+    let host = entry.endpoint.host.clone().filter(|_| entry.endpoint.port != 0)?;
+    Some(NodeAddr { host, port: entry.endpoint.port, bus_port: entry.endpoint.bus_port })
+}
+
+impl Shared {
+    /// Before the first run of a server that listens on this port.
+    pub(crate) fn new(
+        directory: MemberDirectory,
+        dialer: Arc<dyn Dialer>,
+        token: Option<Token>,
+        neighbourhood: Neighbourhood,
+        port: u16,
+    ) -> Self {
+        Self {
+            directory,
+            dialer,
+            token,
+            neighbourhood,
+            watchers: Watchers::default(),
+            counters: Counters::default(),
+            unelected: AtomicBool::new(false),
+            run: watch::Sender::new(Run { number: 0, pid: None, phase: Phase::Starting, port }),
+            seen: watch::Sender::default(),
+            link: Mutex::default(),
+        }
+    }
+
+    /// The run that the agent is at.
+    pub(crate) fn run(&self) -> Run {
+        *self.run.borrow()
+    }
+
+    /// Changes of the run.
+    pub(crate) fn runs(&self) -> watch::Receiver<Run> {
+        self.run.subscribe()
+    }
+
+    /// What the server said last, and what it says from now on.
+    pub(crate) fn seen(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
+    }
+
+    /// A run has begun.
+    pub(crate) fn begun(&self, pid: i32, port: u16) {
+        Counters::count(&self.counters.starts);
+        self.run.send_modify(|run| *run = Run { number: run.number + 1, pid: Some(pid), phase: run.phase, port });
+        self.watchers.tell(&Happening::Started { server_pid: pid });
+    }
+
+    /// The server has ended, in these words.
+    pub(crate) fn ended(&self, how: &str) {
+        Counters::count(&self.counters.exits);
+        self.run.send_modify(|run| run.pid = None);
+        self.watchers.tell(&Happening::Died { how: how.to_owned() });
+        self.forget_link();
+    }
+
+    /// The agent is at something else.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.run.send_modify(|run| run.phase = phase);
+    }
+
+    /// Asks the server for all that it knows.
+    ///
+    /// # Errors
+    /// Why it did not answer; nobody else's answer counts.
+    pub(crate) async fn look(&self) -> Result<Arc<NodeView>, Trouble> {
+        let run = self.run();
+        let outcome = self.ask(run).await;
+        if run.number == self.run().number {
+            self.seen.send_modify(|seen| match &outcome {
+                Ok(view) => {
+                    *seen =
+                        Seen { view: Some(Arc::clone(view)), run: run.number, at: Some(Instant::now()), trouble: None };
+                }
+                Err(trouble) => seen.trouble = Some(trouble.clone()),
+            });
+        }
+        outcome
+    }
+
+    async fn ask(&self, run: Run) -> Result<Arc<NodeView>, Trouble> {
+        let pid = run.pid.ok_or(Trouble::Refused)?;
+        let link = self.link(run).await?;
+        let view = observe::ask_for_standing(link.as_ref()).await.map_err(|error| {
+            if !error.trouble.answers() {
+                self.forget_link();
+            }
+            error.trouble
+        })?;
+        if view.server.process_id == Some(pid) {
+            return Ok(Arc::new(view));
+        }
+        self.forget_link();
+        Err(Trouble::Protocol("another program listens on its port".to_owned()))
+    }
+
+    async fn link(&self, run: Run) -> Result<Arc<dyn NodeLink>, Trouble> {
+        if let Some((number, link)) = &*self.kept()
+            && *number == run.number
+        {
+            return Ok(Arc::clone(link));
+        }
+        let link = self.dial(&self.own_address(run.port)).await?;
+        *self.kept() = Some((run.number, Arc::clone(&link)));
+        Ok(link)
+    }
+
+    /// A link to any server of the cluster.
+    pub(crate) async fn dial(&self, address: &NodeAddr) -> Result<Arc<dyn NodeLink>, Trouble> {
+        self.dialer.dial(address).await.map_err(|error| error.trouble)
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Option<(u64, Arc<dyn NodeLink>)>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_link(&self) {
+        *self.kept() = None;
+    }
+
+    /// Sends a command to the own server.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub(crate) async fn send(&self, command: Command) -> Result<(), Trouble> {
+        let link = self.link(self.run()).await?;
+        send(link.as_ref(), command).await
+    }
+
+    /// Where this server is for the others.
+    pub(crate) fn own_address(&self, port: u16) -> NodeAddr {
+        NodeAddr::new(Host::Ip(self.neighbourhood.own_host()), port)
+    }
+
+    /// The node's id: what its server said, or what an earlier run has written.
+    pub(crate) fn own_id(&self) -> Option<NodeId> {
+        let said = self.seen.borrow().view.as_ref().map(|view| view.myself.id);
+        said.or_else(|| Some(self.kept_entries().iter().find(|entry| entry.flags.has(&Flag::Myself))?.id))
+    }
+
+    /// What is known of all nodes: what the server said last, or what an earlier run has written.
+    pub(crate) fn known_entries(&self) -> Vec<NodeEntry> {
+        match &self.seen.borrow().view {
+            Some(view) => view.entries().cloned().collect(),
+            None => self.kept_entries(),
+        }
+    }
+
+    /// The server keeps its nodes in a file in the words of `CLUSTER NODES`; what is not such a line is left out.
+    fn kept_entries(&self) -> Vec<NodeEntry> {
+        let text = fs::read_to_string(self.directory.nodes_conf()).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// The first line and those to come of somebody who watches.
+    pub(crate) fn watch(&self) -> mpsc::Receiver<Vec<u8>> {
+        let run = self.run();
+        self.watchers.add(&Happening::Begin { phase: run.phase, server_pid: run.pid })
+    }
+
+    /// What is told of this member: what its server says now, or what it said last and that it does not answer.
+    pub(crate) async fn fresh_account(&self) -> Account {
+        let looked = self.run().pid.is_some() && timeout(NOW, self.look()).await.is_ok_and(|look| look.is_ok());
+        let mut account = self.account();
+        account.said.answers &= looked;
+        account.said.may_succeed &= !self.unelected.load(Ordering::Relaxed);
+        account
+    }
+
+    /// What is told of this member, as its server said last.
+    pub(crate) fn account(&self) -> Account {
+        let run = self.run();
+        let seen = self.seen.borrow().clone();
+        let said = seen.view.as_ref().map(|view| Said::of(view)).unwrap_or_default();
+        let bus_port = seen.view.as_ref().and_then(|view| view.myself.endpoint.bus_port);
+        let address = self.own_address(run.port);
+        Account {
+            id: self.own_id(),
+            bus_port: bus_port.or_else(|| address.bus_port()),
+            address,
+            server_pid: run.pid,
+            phase: run.phase,
+            said: Said { answers: run.pid.is_some() && seen.run == run.number && seen.trouble.is_none(), ..said },
+        }
+    }
+
+    /// Why clients should not be sent here, if they should not.
+    pub(crate) fn why_not_ready(&self) -> Option<&'static str> {
+        let Account { server_pid, said, .. } = self.account();
+        let (trouble, at) = {
+            let seen = self.seen.borrow();
+            (seen.trouble.clone(), seen.at)
+        };
+        if server_pid.is_none() {
+            Some("the server does not run")
+        } else if trouble == Some(Trouble::Loading) {
+            Some("the server is loading its data")
+        } else if !said.answers || at.is_none_or(|at| at.elapsed() > STALE) {
+            Some("the server does not answer")
+        } else if said.link_up == Some(false) {
+            Some("the link to the primary is down")
+        } else if !said.state_ok {
+            Some("the server does not serve: its cluster_state is fail")
+        } else {
+            None
+        }
+    }
+
+    /// How long ago the server answered.
+    pub(crate) fn last_answer(&self) -> Option<Duration> {
+        self.seen.borrow().at.map(|at| at.elapsed())
+    }
+}
+
+/// Sends one command.
+///
+/// # Errors
+/// When the server does not answer or refuses.
+pub(crate) async fn send(link: &dyn NodeLink, command: Command) -> Result<(), Trouble> {
+    match link.send(vec![command]).await.map_err(|error| error.trouble)?.pop() {
+        Some(topology::Reply::Error(line)) => Err(Trouble::from_refusal(&line)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,7 @@
+//! Agents that talk to each other: deaths, stops and new addresses.
+
+mod answers;
+mod failovers;
+mod moved;
+mod scene;
+mod stops;

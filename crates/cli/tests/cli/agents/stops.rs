@@ -1,0 +1,82 @@
+//! Members that are stopped in order: one, or all.
+
+use super::scene::{Scene, engines, epoch, tell};
+use crate::support::eventually;
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+use testservers::any_engine;
+
+/// Loose: what is promised is measured by benches.
+const GAP: Duration = Duration::from_secs(1);
+
+fn terminate(pids: &[i64]) {
+    let pids = pids.iter().map(ToString::to_string);
+    assert!(Command::new("kill").arg("-TERM").args(pids).status().unwrap().success());
+}
+
+#[test]
+fn a_member_that_is_stopped_hands_over_first_and_no_write_is_lost() {
+    for engine in engines() {
+        let name = engine.name.clone();
+        let scene = Scene::up(engine, "", 6);
+        let [replica] = scene.replicas_of(scene.first)[..] else { panic!("one replica") };
+        let before = epoch(replica);
+        let writer = scene.writer();
+        let begin = Instant::now();
+        terminate(&[scene.agent_pid(scene.first)]);
+        eventually("the replica is the primary", || scene.role(replica) == "primary");
+        eventually("the old primary is its replica", || scene.replicas_of(replica) == [scene.first]);
+        let ledger = scene.finish(writer);
+        tell("member stopped in order", &name, ledger.worst_gap(), begin);
+        assert!(ledger.worst_gap() < GAP, "{:?}\n{}", ledger.worst_gap(), scene.agent_log(scene.first));
+        assert_eq!(epoch(replica), before + 1, "one election");
+        let log = scene.agent_log(scene.first);
+        assert!(log.contains(&format!("handed over to 127.0.0.1:{replica} in ")), "{log}");
+    }
+}
+
+#[test]
+fn a_cluster_that_is_stopped_hands_nothing_over() {
+    let Some(engine) = any_engine() else { return };
+    let scene = Scene::up(engine, "", 6);
+    let before = epoch(scene.first);
+    scene.place.local("down").succeeded();
+    scene.place.local("up").succeeded();
+    let logs: String = scene.ports().map(|port| scene.agent_log(port)).collect();
+    for word in ["handing", "taking over", "is dead"] {
+        assert!(!logs.contains(word), "{logs}");
+    }
+    assert_eq!(epoch(scene.first), before, "nobody was elected");
+    let roles: Vec<String> = scene.ports().map(|port| scene.role(port)).collect();
+    assert_eq!(roles, ["primary", "primary", "primary", "replica", "replica", "replica"]);
+}
+
+#[test]
+fn a_primary_without_a_replica_stops_as_it_is() {
+    let Some(engine) = any_engine() else { return };
+    let scene = Scene::up(engine, "--replicas 0", 3);
+    let agent = scene.agent_pid(scene.first);
+    terminate(&[agent]);
+    eventually("another agent keeps it", || scene.agent(scene.first).is_some_and(|now| now != agent));
+    scene.eventually_healthy();
+    assert!(scene.agent_log(scene.first).contains("no replica that stays is in sync, so nobody takes over"));
+}
+
+#[test]
+fn members_that_are_stopped_at_the_same_time_hand_nothing_to_and_fro() {
+    let Some(engine) = any_engine() else { return };
+    let scene = Scene::up(engine, "", 6);
+    let before = epoch(scene.first);
+    let agents: Vec<i64> = scene.ports().map(|port| scene.agent_pid(port)).collect();
+    terminate(&agents);
+    eventually("other agents keep all members", || {
+        scene.ports().zip(&agents).all(|(port, before)| scene.agent(port).is_some_and(|now| now != *before))
+    });
+    scene.eventually_healthy();
+    let logs: String = scene.ports().map(|port| scene.agent_log(port)).collect();
+    assert!(!logs.contains("has not taken over"), "{logs}");
+    assert!(logs.matches("handed over").count() <= 1, "{logs}");
+    assert!(epoch(scene.first) <= before + 1, "{logs}");
+}
