@@ -71,9 +71,15 @@ fn mend(situation: &Situation<'_>, decision: &mut Decision, not_yet: &NotYet) {
         not_yet => not_yet.to_string(),
     };
     if situation.memory.unsettled < SERVERS_AGREE {
-        decision.wait("the servers to agree", what);
-    } else {
-        decision.step(Action::Repair { nodes: situation.answering() }, what);
+        return decision.wait("the servers to agree", what);
+    }
+    let nodes = situation.answering();
+    match not_yet {
+        // They settle that by their epochs as soon as they hear each other: whoever was replaced drops what it has and follows.
+        NotYet::SeveralOwners { .. } | NotYet::Disagreement { .. } => {
+            decision.step(Action::AwaitAgreement { nodes }, what)
+        }
+        _ => decision.step(Action::Repair { nodes }, what),
     }
 }
 
