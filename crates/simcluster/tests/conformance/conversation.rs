@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use topology::{
     NodeAddr, NodeId, Slot, SlotSet,
     create::{self, Shards},
-    findings,
+    findings, membership,
 };
 
 /// Servers that were started and do not know each other.
@@ -40,6 +40,7 @@ pub(crate) async fn converse(stage: &Stage<'_>) -> Vec<String> {
     stage.open_slots(&names, &mut told).await;
     stage.moves(&names, &mut told).await;
     stage.failovers(&names, &mut told).await;
+    stage.members(&names, &mut told).await;
     told
 }
 
@@ -290,6 +291,18 @@ impl Stage<'_> {
         (self.restart)(0);
         self.until(|view| findings::check(view).is_empty()).await;
         self.look(names, "back", told).await;
+    }
+
+    /// A replica leaves by plan.
+    async fn members(&self, names: &Names, told: &mut Vec<String>) {
+        let patience = Patience { agreement: PATIENCE, service: PATIENCE };
+        let seen = observe::look(self.dialer.as_ref(), &self.addresses).await.unwrap();
+        let plan = membership::plan_delete(&seen.view, names.ids[0]).unwrap();
+        Runner::new(seen.links, patience, &|_| {}).run(&plan).await.unwrap();
+        self.look(names, "left", told).await;
+        sleep(Duration::from_secs(6)).await;
+        // It could not join again yet: since 7.2 those who have forgotten it tell each other so for a minute, and drop it time and again.
+        self.look(names, "still away", told).await;
     }
 }
 
