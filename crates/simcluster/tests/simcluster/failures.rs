@@ -163,3 +163,23 @@ fn servers_that_all_come_back_at_other_addresses_are_a_cluster_again_once_they_m
         assert_eq!(simcluster::lost(&simulation, &ledger), []);
     });
 }
+
+#[test]
+fn failovers_there_and_back_again_lose_nothing() {
+    on_all(0..3, |simulation, profile| async move {
+        simulation.add_servers(6, profile);
+        sleep(Duration::from_millis(100)).await;
+        simulation.form(&[vec![0, 3], vec![1, 4], vec![2, 5]]);
+        let writer = Writer::start(&simulation, &WriterOptions::default());
+        sleep(SECOND).await;
+        for _ in 0..8 {
+            let (_, replica) = shard(&simulation).await;
+            send(&simulation, replica, Command::Failover(Failover::Planned)).await;
+            sleep(Duration::from_millis(1000 + simulation.draw(9000))).await;
+        }
+        let (ledger, lost) = writer.stop().await;
+        assert_eq!(lost, []);
+        assert_eq!(ledger.failed, 0, "{ledger:?}");
+        until_healthy(&simulation, 60 * SECOND).await;
+    });
+}
