@@ -39,6 +39,7 @@ pub(crate) async fn converse(stage: &Stage<'_>) -> Vec<String> {
     stage.keys(&names, &mut told).await;
     stage.open_slots(&names, &mut told).await;
     stage.moves(&names, &mut told).await;
+    stage.there_and_back(&names, &mut told).await;
     stage.failovers(&names, &mut told).await;
     stage.members(&names, &mut told).await;
     told
@@ -218,7 +219,7 @@ impl Stage<'_> {
         answers
             .iter()
             .position(|answer| answer.as_ref().is_ok_and(|answer| answer.view.myself.primary == Some(primary)))
-            .unwrap()
+            .unwrap_or(usize::MAX)
     }
 
     /// A slot with a key goes from 0 to 1 by hand.
@@ -291,6 +292,24 @@ impl Stage<'_> {
         (self.restart)(0);
         self.until(|view| findings::check(view).is_empty()).await;
         self.look(names, "back", told).await;
+    }
+
+    /// A server that is elected, hands over, and is asked again before its first election is forgotten.
+    async fn there_and_back(&self, names: &Names, told: &mut Vec<String>) {
+        let first = self.replica_of(names.ids[1]).await;
+        for (at, follows) in [(first, 1), (1, first), (first, 1)] {
+            let begin = Instant::now();
+            while self.replica_of(names.ids[follows]).await != at {
+                assert!(begin.elapsed() < PATIENCE);
+                sleep(Duration::from_millis(50)).await;
+            }
+            // A primary that has not heard yet whom it has for a replica does not listen to it.
+            self.until(|view| findings::check(view).is_empty()).await;
+            self.say(names, at, &[Command::Failover(Failover::Planned)], told).await;
+        }
+        sleep(Duration::from_secs(10)).await;
+        self.until(|view| findings::check(view).is_empty()).await;
+        self.look(names, "at rest", told).await;
     }
 
     /// A replica leaves by plan.
