@@ -175,7 +175,10 @@ fn failovers_there_and_back_again_lose_nothing() {
         for _ in 0..8 {
             let (_, replica) = shard(&simulation).await;
             send(&simulation, replica, Command::Failover(Failover::Planned)).await;
-            sleep(Duration::from_millis(1000 + simulation.draw(9000))).await;
+            // Redis counts the votes of an election once more for whoever has won it and is asked again within two node timeouts, and begins
+            // no other one within four: such a server takes its place with an old epoch, and what is written to it is lost (seen on 8.6.3).
+            let least = if profile.resets_elections { 1000 } else { 21_000 };
+            sleep(Duration::from_millis(least + simulation.draw(9000))).await;
         }
         let (ledger, lost) = writer.stop().await;
         assert_eq!(lost, []);
