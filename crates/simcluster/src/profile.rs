@@ -24,7 +24,8 @@ pub struct Profile {
     /// So it is also where the failover was asked for (before Valkey 8.1: pull request 1305).
     pub votes_slowly_when_asked: bool,
     /// A replica forgets its election when it has won, and when another node has a later epoch (Valkey 8.1: pull requests 1009 and 1711).
-    /// Elsewhere the last one keeps the next from beginning for four node timeouts, and its votes count on for two.
+    /// Elsewhere the last one keeps the next from beginning for four node timeouts, and its votes count on for two: who is asked for a
+    /// failover again in that time wins with them and with the epoch of then, and loses what is written to it (so does redis 8.6.3).
     pub resets_elections: bool,
     /// `CLUSTER MIGRATESLOTS` (Valkey 9.0).
     pub migrates_slots: bool,

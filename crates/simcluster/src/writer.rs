@@ -11,10 +11,12 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
-use topology::{NodeAddr, Reply, Slot};
+use topology::{NodeAddr, Reply, Slot, SlotSet};
 
 /// Tries of one write before it is given up.
 const TRIES: u32 = 16;
+/// Names from which keys are taken: enough for one of every slot.
+const NAMES: u32 = 400_000;
 /// Time between two tries where nobody serves the slot.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -22,7 +24,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
     /// How many keys.
-    pub keys: u64,
+    pub keys: usize,
+    /// The slots that they are of; none for all.
+    pub slots: Option<SlotSet>,
     /// Time between the end of one write and the next.
     pub interval: Duration,
     /// The machine that it runs on.
@@ -34,7 +38,7 @@ pub struct WriterOptions {
 impl Default for WriterOptions {
     fn default() -> Self {
         let timeouts = Timeouts { connect: Duration::from_millis(500), read: Duration::from_millis(500) };
-        Self { keys: 200, interval: Duration::from_millis(10), host: "client".to_owned(), timeouts }
+        Self { keys: 200, slots: None, interval: Duration::from_millis(10), host: "client".to_owned(), timeouts }
     }
 }
 
@@ -66,6 +70,8 @@ pub struct Ledger {
     pub failed: u64,
     /// The longest time without an acknowledgement.
     pub worst_gap: Duration,
+    /// The longest time that one write took.
+    pub worst_wait: Duration,
 }
 
 /// A client that keeps writing in the background.
@@ -121,11 +127,21 @@ struct Client {
 
 impl Client {
     async fn write_on(mut self, options: WriterOptions, stopped: watch::Receiver<bool>) -> Ledger {
+        let is_wanted = |key: &String| {
+            let slot = Slot::of_key(key.as_bytes());
+            options.slots.as_ref().is_none_or(|slots| slots.contains(slot))
+        };
+        let names = (0..NAMES).map(|number| format!("key:{number}")).filter(is_wanted).take(options.keys);
+        let names: Vec<String> = names.collect();
+        let mut keys = names.iter().cycle().cloned();
         let (mut ledger, mut version, mut last) = (Ledger::default(), 0, Instant::now());
         while !*stopped.borrow() {
             version += 1;
-            let key = format!("key:{}", version % options.keys.max(1));
-            if self.write(&key, version).await {
+            let Some(key) = keys.next() else { break };
+            let begin = Instant::now();
+            let is_done = self.write(&key, version).await;
+            ledger.worst_wait = ledger.worst_wait.max(begin.elapsed());
+            if is_done {
                 ledger.acknowledged.insert(key, version);
                 ledger.done += 1;
                 ledger.worst_gap = ledger.worst_gap.max(last.elapsed());

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use topology::{
     NodeAddr, NodeId, Slot, SlotSet,
     create::{self, Shards},
-    findings,
+    findings, membership,
 };
 
 /// Servers that were started and do not know each other.
@@ -39,7 +39,9 @@ pub(crate) async fn converse(stage: &Stage<'_>) -> Vec<String> {
     stage.keys(&names, &mut told).await;
     stage.open_slots(&names, &mut told).await;
     stage.moves(&names, &mut told).await;
+    stage.there_and_back(&names, &mut told).await;
     stage.failovers(&names, &mut told).await;
+    stage.members(&names, &mut told).await;
     told
 }
 
@@ -217,7 +219,7 @@ impl Stage<'_> {
         answers
             .iter()
             .position(|answer| answer.as_ref().is_ok_and(|answer| answer.view.myself.primary == Some(primary)))
-            .unwrap()
+            .unwrap_or(usize::MAX)
     }
 
     /// A slot with a key goes from 0 to 1 by hand.
@@ -290,6 +292,36 @@ impl Stage<'_> {
         (self.restart)(0);
         self.until(|view| findings::check(view).is_empty()).await;
         self.look(names, "back", told).await;
+    }
+
+    /// A server that is elected, hands over, and is asked again before its first election is forgotten.
+    async fn there_and_back(&self, names: &Names, told: &mut Vec<String>) {
+        let first = self.replica_of(names.ids[1]).await;
+        for (at, follows) in [(first, 1), (1, first), (first, 1)] {
+            let begin = Instant::now();
+            while self.replica_of(names.ids[follows]).await != at {
+                assert!(begin.elapsed() < PATIENCE);
+                sleep(Duration::from_millis(50)).await;
+            }
+            // A primary that has not heard yet whom it has for a replica does not listen to it.
+            self.until(|view| findings::check(view).is_empty()).await;
+            self.say(names, at, &[Command::Failover(Failover::Planned)], told).await;
+        }
+        sleep(Duration::from_secs(10)).await;
+        self.until(|view| findings::check(view).is_empty()).await;
+        self.look(names, "at rest", told).await;
+    }
+
+    /// A replica leaves by plan.
+    async fn members(&self, names: &Names, told: &mut Vec<String>) {
+        let patience = Patience { agreement: PATIENCE, service: PATIENCE };
+        let seen = observe::look(self.dialer.as_ref(), &self.addresses).await.unwrap();
+        let plan = membership::plan_delete(&seen.view, names.ids[0]).unwrap();
+        Runner::new(seen.links, patience, &|_| {}).run(&plan).await.unwrap();
+        self.look(names, "left", told).await;
+        sleep(Duration::from_secs(6)).await;
+        // It could not join again yet: since 7.2 those who have forgotten it tell each other so for a minute, and drop it time and again.
+        self.look(names, "still away", told).await;
     }
 }
 

@@ -14,6 +14,17 @@ use topology::NodeAddr;
 /// Servers of either kind.
 const COUNT: usize = 6;
 
+/// Prints what has happened when the conversation fails.
+struct Told(simcluster::Simulation);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.0.trace());
+        }
+    }
+}
+
 fn real(profile: &Profile) -> Option<Vec<String>> {
     let engine = testservers::engine(profile.name)?;
     let servers = Servers::start(&engine, COUNT);
@@ -28,9 +39,14 @@ fn real(profile: &Profile) -> Option<Vec<String>> {
 
 fn simulated(profile: &'static Profile, ports: &[u16]) -> Vec<String> {
     simcluster::run(1, |simulation| async move {
+        let _told = Told(simulation.clone());
         for port in ports {
-            let options = ServerOptions::new(profile).on_host("localhost").at(Ipv4Addr::LOCALHOST.into(), *port);
             // As testservers sets them.
+            let options = ServerOptions::new(profile)
+                .with_setting("cluster-node-timeout", "2000")
+                .with_setting("repl-diskless-sync-delay", "0")
+                .on_host("localhost")
+                .at(Ipv4Addr::LOCALHOST.into(), *port);
             simulation.add_server(&options);
         }
         let (dialer, addresses) = (simulation.dialer("localhost", Timeouts::default()), simulation.addresses());

@@ -6,3 +6,4 @@ mod create;
 mod failures;
 mod moves;
 mod support;
+mod times;
