@@ -7,7 +7,7 @@ use std::{
 };
 use tokio::time::Instant;
 use topology::{
-    ClusterView, FleetMember, NodeId,
+    ClusterView, Flag, FleetMember, NodeId,
     control::Memory,
     plan::{Action, may_move},
 };
@@ -31,6 +31,7 @@ pub(super) struct Past {
     unsettled: Option<Instant>,
     histories: BTreeMap<NodeId, String>,
     prepared: BTreeSet<NodeId>,
+    estranged: BTreeMap<NodeId, Instant>,
     failed: BTreeMap<Key, Failed>,
 }
 
@@ -65,6 +66,11 @@ impl Past {
             if let Some(history) = &said.server.replication_id {
                 self.histories.insert(said.myself.id, history.clone());
             }
+        }
+        let estranged = estranged(view);
+        self.estranged.retain(|id, _| estranged.contains(id));
+        for id in estranged {
+            self.estranged.entry(id).or_insert(now);
         }
         let answers = |member: &FleetMember| {
             let address = member.address.as_ref();
@@ -122,9 +128,24 @@ impl Past {
             unsettled: self.unsettled.as_ref().map(since).unwrap_or_default(),
             histories: self.histories.clone(),
             prepared: self.prepared.clone(),
+            estranged: self.estranged.iter().map(|(id, begin)| (*id, since(begin))).collect(),
             under_way,
         }
     }
+}
+
+/// The nodes that answer whom some node that answers knows, and another one does not.
+fn estranged(view: &ClusterView) -> BTreeSet<NodeId> {
+    let mut known: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let mut witnesses = 0;
+    for (_, said) in view.answering().filter(|(_, said)| !said.peers.is_empty()) {
+        witnesses += 1;
+        for entry in said.entries().filter(|entry| !entry.flags.has(&Flag::Handshake)) {
+            *known.entry(entry.id).or_default() += 1;
+        }
+    }
+    let answering = view.answering().map(|(_, said)| said.myself.id);
+    answering.filter(|id| known.get(id).is_some_and(|by| *by < witnesses)).collect()
 }
 
 fn key(action: &Action) -> Key {

@@ -36,10 +36,14 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     let mut surplus = situation.surplus();
     // Of these no other node knows anything that would be lost.
     for placed in situation.members.iter().filter(|placed| is_outside(placed)) {
-        let goes = if placed.is_given_up { is_whole } else { surplus > 0 };
+        let (goes, reason) = match (placed.is_given_up, situation.has_left(placed)) {
+            (true, _) => (is_whole, "another one does its work"),
+            (false, true) => (true, "it has left the cluster"),
+            (false, false) => (surplus > 0, "it is one too many"),
+        };
         if goes && situation.unfit(placed).is_none() {
-            surplus = surplus.saturating_sub(usize::from(!placed.is_given_up));
-            let reason = if placed.is_given_up { "another one does its work" } else { "it is one too many" };
+            let is_counted = !placed.is_given_up && !situation.has_left(placed);
+            surplus = surplus.saturating_sub(usize::from(is_counted));
             remove(decision, placed, reason);
         }
     }
@@ -47,6 +51,13 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     for node in given_up.filter(|_| is_whole).filter_map(|placed| placed.node.clone()) {
         if owns_nothing(&situation.view, node.id).is_ok() {
             forget(situation, decision, node, "it has been silent for long, and another one does its work");
+        }
+    }
+    let left =
+        situation.members.iter().filter(|placed| matches!(placed.standing, Standing::In) && situation.has_left(placed));
+    for node in left.filter_map(|placed| placed.node.clone()) {
+        if owns_nothing(&situation.view, node.id).is_ok() {
+            forget(situation, decision, node, "some nodes have forgotten it, and do not take it back for a minute");
         }
     }
     // A replica whose primary is silent and owns slots may have what nobody else has.

@@ -1,6 +1,10 @@
 //! Members come in.
 
-use super::{Decision, Next, Situation, form::shape_takes, situation::Standing};
+use super::{
+    Decision, Next, Situation,
+    form::shape_takes,
+    situation::{Placed, Standing},
+};
 use crate::{
     Flag, NodeView,
     findings::count,
@@ -15,11 +19,12 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     }
     let mut nodes = situation.answering();
     // Those that are too many are not let in to be put out again.
-    let mut room = situation.members.iter().filter(|placed| matches!(placed.standing, Standing::Outside(_))).count();
+    let is_newcomer =
+        |placed: &&Placed<'_>| matches!(placed.standing, Standing::Outside(_)) && !situation.has_left(placed);
+    let mut room = situation.members.iter().filter(is_newcomer).count();
     room = room.saturating_sub(situation.surplus());
     let mut newcomers = Vec::new();
-    for placed in &situation.members {
-        let Standing::Outside(_) = placed.standing else { continue };
+    for placed in situation.members.iter().filter(is_newcomer) {
         let Some(node) = placed.node.clone().filter(|_| room > 0) else { continue };
         if let Some(why) = situation.unfit(placed) {
             decision.wait(format!("{} in the cluster", node.address), why);
@@ -51,13 +56,15 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     ControlFlow::Continue(())
 }
 
-/// Two nodes of the cluster that answer, of which one does not know the other.
+/// Two nodes of the cluster that answer, of which one does not know the other, which owns slots. Of others they hear by gossip, unless they were told to
+/// forget them.
 fn strangers(situation: &Situation<'_>) -> Option<(NodeRef, NodeRef)> {
     let knows = |said: &NodeView, other: &NodeView| {
         said.entry(other.myself.id).is_some_and(|entry| !entry.flags.has(&Flag::Handshake))
     };
     for (node, said) in situation.view.answering() {
-        let stranger = situation.view.answering().find(|(_, other)| !knows(said, other));
+        let owners = || situation.view.answering().filter(|(_, other)| !other.myself.slots.is_empty());
+        let stranger = owners().find(|(_, other)| !knows(said, other));
         if let Some((other, about)) = stranger {
             let reference = |node: &crate::ObservedNode, id| NodeRef { id, address: node.address.clone() };
             return Some((reference(node, said.myself.id), reference(other, about.myself.id)));

@@ -19,6 +19,8 @@ pub struct Memory {
     pub histories: BTreeMap<NodeId, String>,
     /// Nodes that have been made ready to take slots.
     pub prepared: BTreeSet<NodeId>,
+    /// For how long some node of the cluster has not known a node that others know.
+    pub estranged: BTreeMap<NodeId, Duration>,
     /// What is being done now.
     pub under_way: Vec<Action>,
 }

@@ -14,6 +14,9 @@ use std::{
 /// A member that has not answered for so long is given up: another one is to do its work.
 const GIVEN_UP: Duration = Duration::from_mins(1);
 
+/// After so long nodes have told each other of whoever they know.
+const GOSSIP: Duration = Duration::from_secs(15);
+
 /// The world, put in order.
 pub(super) struct Situation<'a> {
     pub(super) desired: &'a Desired,
@@ -87,12 +90,32 @@ impl<'a> Situation<'a> {
 
     /// Whether this node is a member that is still counted on.
     pub(super) fn is_counted_on(&self, id: NodeId) -> bool {
-        self.member_of(id).is_some_and(|placed| !placed.is_given_up)
+        self.member_of(id).is_some_and(|placed| !placed.is_given_up && !self.has_left(placed))
     }
 
     /// Members that are counted on, whether they answer or not.
     pub(super) fn counted(&self) -> usize {
-        self.members.iter().filter(|placed| !placed.is_given_up).count()
+        self.members.iter().filter(|placed| !placed.is_given_up && !self.has_left(placed)).count()
+    }
+
+    /// Whether a member has left the cluster, whole or in part: it owns nothing, knows the others, and not all of them know it. Servers
+    /// refuse for 60 s to take back whom they were told to forget, and since 7.2 tell each other to, so that it would come and go
+    /// with all that it had got meanwhile. Another one takes less time.
+    pub(super) fn has_left(&self, placed: &Placed<'_>) -> bool {
+        let Some(id) = placed.node.as_ref().map(|node| node.id) else { return false };
+        match placed.standing {
+            Standing::Outside(said) => {
+                let is_known =
+                    |peer: &NodeEntry| !peer.flags.has(&Flag::Handshake) && self.view.node(peer.id).is_some();
+                said.peers.iter().any(is_known)
+            }
+            Standing::In => {
+                let estranged = self.memory.estranged.get(&id).is_some_and(|time| *time >= GOSSIP);
+                let owns = |said: &NodeView| !said.myself.slots.is_empty();
+                estranged && !self.view.node(id).and_then(|node| node.view()).is_some_and(owns)
+            }
+            Standing::Silent { .. } => false,
+        }
     }
 
     /// How many members there are to be beyond those that are counted on.
