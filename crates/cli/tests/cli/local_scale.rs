@@ -60,7 +60,8 @@ fn a_loop_that_is_killed_again_and_again_is_gone_on_from_by_the_next() {
             }
             let up = place.local("up");
             let is_supervised = place.status("main")["supervisor_pid"].as_i64().is_some();
-            assert!(is_supervised, "round {round}, kill {kills}: {up:#?}");
+            let log = std::fs::read_to_string(place.directory("main").join("supervisor.log")).unwrap_or_default();
+            assert!(is_supervised, "round {round}, kill {kills}: {up:#?}\n{log}");
         }
         drop(scaling);
         eventually("the shape is reached", || {

@@ -7,7 +7,7 @@ use std::{
 };
 use tokio::time::Instant;
 use topology::{
-    ClusterView, Flag, FleetMember, NodeId,
+    ClusterView, Flag, FleetMember, NodeId, NodeView,
     control::Memory,
     plan::{Action, may_move},
 };
@@ -32,6 +32,7 @@ pub(super) struct Past {
     histories: BTreeMap<NodeId, String>,
     prepared: BTreeSet<NodeId>,
     estranged: BTreeMap<NodeId, Instant>,
+    littered: BTreeMap<NodeId, Instant>,
     failed: BTreeMap<Key, Failed>,
 }
 
@@ -55,11 +56,7 @@ impl Past {
         } else {
             self.unsettled.get_or_insert(now);
         }
-        let silent: BTreeSet<NodeId> = view.silent().filter_map(|(node, _)| node.id).collect();
-        self.silent.retain(|id, _| silent.contains(id));
-        for id in silent {
-            self.silent.entry(id).or_insert(now);
-        }
+        note(&mut self.silent, now, view.silent().filter_map(|(node, _)| node.id).collect());
         let known: BTreeSet<NodeId> = view.nodes.iter().filter_map(|node| node.id).collect();
         self.histories.retain(|id, _| known.contains(id));
         for (_, said) in view.answering().filter(|(_, said)| said.myself.is_primary()) {
@@ -67,11 +64,11 @@ impl Past {
                 self.histories.insert(said.myself.id, history.clone());
             }
         }
-        let estranged = estranged(view);
-        self.estranged.retain(|id, _| estranged.contains(id));
-        for id in estranged {
-            self.estranged.entry(id).or_insert(now);
-        }
+        note(&mut self.estranged, now, estranged(view));
+        let is_littered =
+            |said: &NodeView| said.myself.is_primary() && said.myself.slots.is_empty() && said.server.keys() > 0;
+        let littered = view.answering().filter(|(_, said)| is_littered(said)).map(|(_, said)| said.myself.id);
+        note(&mut self.littered, now, littered.collect());
         let answers = |member: &FleetMember| {
             let address = member.address.as_ref();
             address.is_some_and(|address| view.answering().any(|(node, _)| node.address.same_endpoint(address)))
@@ -129,8 +126,17 @@ impl Past {
             histories: self.histories.clone(),
             prepared: self.prepared.clone(),
             estranged: self.estranged.iter().map(|(id, begin)| (*id, since(begin))).collect(),
+            littered: self.littered.iter().map(|(id, begin)| (*id, since(begin))).collect(),
             under_way,
         }
+    }
+}
+
+/// Notes since when something is so: for those that it is so for now, and for no others.
+fn note(since: &mut BTreeMap<NodeId, Instant>, now: Instant, ids: BTreeSet<NodeId>) {
+    since.retain(|id, _| ids.contains(id));
+    for id in ids {
+        since.entry(id).or_insert(now);
     }
 }
 

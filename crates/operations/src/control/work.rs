@@ -209,7 +209,7 @@ async fn repair(
     progress: &Mutex<Option<String>>,
 ) -> Result<(), NotRepaired> {
     let fresh = look(means.dialer.as_ref(), &addresses(observation)).await?;
-    let held = held(&fresh, false).await?;
+    let held = held(&fresh, true).await?;
     let repairs = decide(&fresh.view, &held, Wanted::default())?;
     let mut plan = plan(&fresh.view, &repairs);
     if !plan.changes_anything() {

@@ -6,7 +6,9 @@ use operations::{
     observe::dial_and_ask,
     run::Patience,
 };
-use simcluster::{Faults, Lost, Platform, Profile, SimulatedFleet, Simulation, Timeouts, Writer, WriterOptions};
+use simcluster::{
+    Faults, Lost, Platform, Profile, SimulatedFleet, Simulation, Timeouts, Violation, Writer, WriterOptions,
+};
 use std::{
     fmt::Write as _,
     future::poll_fn,
@@ -28,6 +30,8 @@ pub(crate) struct Course {
     means: Means,
     desired: watch::Sender<Desired>,
     last: Arc<Mutex<Option<Report>>>,
+    /// Whether the network and the servers fail, too.
+    pub(crate) is_partitioned: bool,
 }
 
 /// What the loop lives through before it dies.
@@ -51,7 +55,7 @@ impl Course {
             patience: Patience { agreement: patience, service: patience },
         };
         let (desired, _) = watch::channel(Desired { shards, replicas, extra: 0 });
-        Self { simulation: simulation.clone(), fleet, means, desired, last: Arc::default() }
+        Self { simulation: simulation.clone(), fleet, means, desired, last: Arc::default(), is_partitioned: false }
     }
 
     pub(crate) fn want(&self, shards: usize, replicas: usize) {
@@ -132,7 +136,10 @@ impl Course {
 
     /// Panics unless what must hold has held, and all slots are served.
     pub(crate) fn check(&self) {
-        let violations = self.simulation.violations();
+        let mut violations = self.simulation.violations();
+        // A server that takes slots gives itself an epoch without asking anybody: where others do not hear of it in time, two may have the
+        // same for a while, and settle that when they hear each other.
+        violations.retain(|violation| !(self.is_partitioned && matches!(violation, Violation::SameEpoch { .. })));
         assert!(violations.is_empty(), "{violations:#?}\n{}", self.simulation.trace());
         let unserved = self.simulation.unserved_slots();
         assert!(unserved.is_empty(), "nobody serves {unserved}\n{}", self.simulation.trace());

@@ -33,7 +33,8 @@ fn happens(course: &Course, simulation: &Simulation) {
 fn live_through(seed: u64) {
     run(seed, |simulation| async move {
         simulation.keep_trace(4_000);
-        let course = Course::new(&simulation, calm(profile(seed)), 3, 1);
+        let mut course = Course::new(&simulation, calm(profile(seed)), 3, 1);
+        course.is_partitioned = true;
         let draw = |below| simulation.draw(below);
         let ledger = course
             .beside(Life::Whole, async {

@@ -21,6 +21,8 @@ pub struct Memory {
     pub prepared: BTreeSet<NodeId>,
     /// For how long some node of the cluster has not known a node that others know.
     pub estranged: BTreeMap<NodeId, Duration>,
+    /// For how long primaries without slots have held keys.
+    pub littered: BTreeMap<NodeId, Duration>,
     /// What is being done now.
     pub under_way: Vec<Action>,
 }

@@ -2,7 +2,10 @@
 
 use super::{Decision, Next, Situation};
 use crate::{findings::count, plan::Action};
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Duration};
+
+/// Servers drop the keys of slots that have left them within this time.
+const SERVERS_TIDY: Duration = Duration::from_secs(20);
 
 pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
     if !situation.has_cluster() {
@@ -15,6 +18,11 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     }
     for (replica, primary) in &shape.attach {
         if shape.detach.iter().any(|(node, _)| node == primary) {
+            continue;
+        }
+        if situation.memory.littered.get(&replica.id).is_some_and(|time| *time >= SERVERS_TIDY) {
+            let reason = format!("{} holds keys of slots that it does not own", replica.address);
+            decision.step(Action::Repair { nodes: situation.answering() }, reason);
             continue;
         }
         let reason = format!("a copy of the data of {}", primary.address);
