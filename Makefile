@@ -1,7 +1,7 @@
 # The front door. `make help` lists what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench engines build
+.PHONY: help up down test sim check bench engines build
 
 # What `make up` makes; empty means the program's own default. Make hands them to the shell as they were given, so that
 # each reaches the program as one word, whatever is in it.
@@ -40,6 +40,11 @@ test: ## Run everything that this machine can run
 	@testbed/engines/fetch --allow-missing --unverified
 	cargo test --workspace --locked --no-fail-fast --jobs 2
 	testbed/try-tour
+
+# SEED=n tries one course alone.
+SEEDS ?= 1000
+sim: ## Try the loop on simulated servers in SEEDS=1000 courses of events each
+	SEEDS=$(SEEDS) cargo test --release --locked --package simcluster --test keeping --jobs 2
 
 check: ## Formatting, lints, dependencies: what needs no server
 	@testbed/check

@@ -71,6 +71,9 @@ impl Runner<'_> {
 
     /// Takes the marks from slots that the destination owns already: whoever moved them was killed before the source heard of it by a command,
     /// and gossip leaves its mark.
+    ///
+    /// A source that has not heard of it by gossip either is told the owner. Without its mark alone it would take new keys again, and drop them when it
+    /// hears.
     async fn close_arrived(&self, from: &NodeRef, to: &NodeRef) -> Result<(), RunError> {
         let (Ok((source, here)), (_, there)) = (self.fresh(from).await, self.fresh(to).await?) else { return Ok(()) };
         let marked = here.myself.migrating.iter().filter(|(_, other)| **other == to.id).map(|(slot, _)| *slot);
@@ -78,7 +81,8 @@ impl Runner<'_> {
         if arrived.is_empty() || !here.myself.is_primary() {
             return Ok(());
         }
-        let close = arrived.iter().map(|slot| Command::SetSlot(slot, SlotState::Stable)).collect();
+        let state = |slot| if here.myself.slots.contains(slot) { SlotState::Node(to.id) } else { SlotState::Stable };
+        let close = arrived.iter().map(|slot| Command::SetSlot(slot, state(slot))).collect();
         accepted(source, close).await?;
         Ok(())
     }

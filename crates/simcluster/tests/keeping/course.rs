@@ -84,14 +84,12 @@ impl Course {
                 Poll::Pending
             })
             .await;
-            match ended {
-                Some(outcome) => return outcome,
-                None => {
-                    self.simulation.note("the loop dies, and another one begins");
-                    *self.last.lock().unwrap() = None;
-                    deaths -= 1;
-                }
+            if let Some(outcome) = ended {
+                return outcome;
             }
+            self.simulation.note("the loop dies, and another one begins");
+            *self.last.lock().unwrap() = None;
+            deaths -= 1;
         }
     }
 
@@ -179,8 +177,11 @@ pub(crate) fn profile(seed: u64) -> &'static Profile {
     all[usize::try_from(seed).unwrap() % all.len()]
 }
 
-/// Which seeds to try: the first and how many. `SEED` gives one, `SEEDS` how many.
-pub(crate) fn seeds(count: u64) -> (u64, u64) {
+/// The seeds to try: those with which something was found once, and so many more. `SEED` gives one, `SEEDS` how many.
+pub(crate) fn seeds(found: &[u64], count: u64) -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    number("SEED").map_or_else(|| (0, number("SEEDS").unwrap_or(count)), |seed| (seed, 1))
+    match number("SEED") {
+        Some(seed) => vec![seed],
+        None => found.iter().copied().chain(0..number("SEEDS").unwrap_or(count)).collect(),
+    }
 }

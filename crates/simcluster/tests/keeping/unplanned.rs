@@ -5,7 +5,7 @@ use simcluster::{Simulation, run};
 use std::time::Duration;
 use tokio::time::sleep;
 
-const LONG: Duration = Duration::from_secs(300);
+const LONG: Duration = Duration::from_mins(5);
 
 /// Something happens.
 fn happens(course: &Course, simulation: &Simulation) {
@@ -72,8 +72,7 @@ fn live_through(seed: u64) {
 
 #[test]
 fn whatever_happens_the_shape_is_reached_again_and_what_was_replicated_is_there() {
-    let (first, count) = seeds(40);
-    for seed in first..first + count {
+    for seed in seeds(&[21, 22, 25, 101, 180, 188, 318, 332, 985], 15) {
         eprintln!("seed {seed}");
         live_through(seed);
     }

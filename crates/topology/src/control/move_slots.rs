@@ -77,7 +77,7 @@ fn mend(situation: &Situation<'_>, decision: &mut Decision, not_yet: &NotYet) {
     match not_yet {
         // They settle that by their epochs as soon as they hear each other: whoever was replaced drops what it has and follows.
         NotYet::SeveralOwners { .. } | NotYet::Disagreement { .. } => {
-            decision.step(Action::AwaitAgreement { nodes }, what)
+            decision.step(Action::AwaitAgreement { nodes }, what);
         }
         _ => decision.step(Action::Repair { nodes }, what),
     }

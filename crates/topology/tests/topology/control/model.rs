@@ -33,8 +33,6 @@ pub(crate) struct Node {
     pub(crate) is_up: bool,
     /// For how many passes it has not answered.
     pub(crate) silent: u64,
-    /// Whether the platform has it.
-    pub(crate) is_member: bool,
     /// Whether it has what its primary has.
     pub(crate) in_sync: bool,
     /// Whether it had that once.
@@ -221,12 +219,12 @@ impl Model {
 
     fn make(&mut self) {
         let knows = [self.made].into();
-        self.nodes.insert(self.made, Node { knows, is_up: true, is_member: true, ..Node::default() });
+        self.nodes.insert(self.made, Node { knows, is_up: true, ..Node::default() });
         self.made += 1;
     }
 
     fn members(&self) -> Vec<FleetMember> {
-        let members = self.nodes.iter().filter(|(_, node)| node.is_member);
+        let members = self.nodes.iter();
         let member = |(at, node): (&usize, &Node)| FleetMember {
             name: at.to_string(),
             address: Some(address(*at)),
