@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Data, NodeView, ObservedNode, Process,
+    findings::count,
     membership::owns_nothing,
     plan::{Action, NodeRef},
 };
@@ -27,6 +28,12 @@ pub(super) fn forget_lost(situation: &Situation<'_>, decision: &mut Decision) ->
 /// Removes the members that are too many, those first that are missed least; and those that were given up, once others do their
 /// work.
 pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
+    let over = situation.members.len().saturating_sub(situation.desired.members());
+    if over > 0 {
+        let what = format!("the end of {}", count(over, "member"));
+        decision
+            .wait(what, "they leave when they own nothing, nobody needs what they have, and all have forgotten them");
+    }
     let shape = situation.shape();
     let is_whole = shape.lacking.is_empty() && shape.primaries_missing == 0 && situation.missing() == 0;
     let served = situation.view.served().complement().is_empty();

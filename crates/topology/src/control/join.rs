@@ -18,6 +18,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         decision.step(Action::AddMembers { count: missing }, shape_takes(situation));
     }
     let mut nodes = situation.answering();
+    nodes.retain(|node| !situation.is_passing(node.id));
     // Those that are too many are not let in to be put out again.
     let is_newcomer =
         |placed: &&Placed<'_>| matches!(placed.standing, Standing::Outside(_)) && !situation.has_left(placed);

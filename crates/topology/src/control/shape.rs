@@ -87,7 +87,8 @@ impl Deal<'_> {
 
     /// Primaries without slots get some where there are too few with; the others are free.
     fn choose_among_empty(&mut self, mut empty: Vec<&Shard<'_>>) {
-        empty.retain(|shard| self.situation.is_counted_on(shard.primary.account.id));
+        let (counted, passing) = (|id| self.situation.is_counted_on(id), |id| self.situation.is_passing(id));
+        empty.retain(|shard| counted(shard.primary.account.id) && !passing(shard.primary.account.id));
         while self.missing() > 0 && !empty.is_empty() {
             let best =
                 (0..empty.len()).min_by_key(|at| empty.get(*at).map(|shard| self.crowd(shard.primary.account.id)));
@@ -159,7 +160,7 @@ impl Deal<'_> {
         let rooms = self.rooms();
         let room = |primary: &NodeId| rooms.get(primary).copied().unwrap_or_default();
         let mut pool = std::mem::take(&mut self.free);
-        pool.retain(|node| self.answers.contains(&node.id));
+        pool.retain(|node| self.answers.contains(&node.id) && !self.situation.is_passing(node.id));
         let mut order: Vec<NodeId> = self.replicas.keys().copied().collect();
         for primary in &order {
             let Some(mut replicas) = self.replicas.remove(primary) else { continue };

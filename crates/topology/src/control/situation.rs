@@ -118,6 +118,12 @@ impl<'a> Situation<'a> {
         }
     }
 
+    /// Whether a node owns nothing and not all know it, or did not a moment ago: it is coming or going, and gets nothing meanwhile.
+    pub(super) fn is_passing(&self, id: NodeId) -> bool {
+        let owns = |said: &NodeView| !said.myself.slots.is_empty();
+        self.memory.estranged.contains_key(&id) && !self.view.node(id).and_then(|node| node.view()).is_some_and(owns)
+    }
+
     /// How many members there are to be beyond those that are counted on.
     pub(super) fn missing(&self) -> usize {
         self.desired.members().saturating_sub(self.counted())
