@@ -355,6 +355,27 @@ impl Cluster {
         Ok(CommandLock(RecordLock::acquire(&self.hold_lock())?))
     }
 
+    fn hold_note(&self) -> PathBuf {
+        self.directory.join("hold.json")
+    }
+
+    /// Holds the loop until it is released, also over restarts: it looks and tells what it would do, and changes nothing.
+    pub fn hold(&self, why: &str) -> Result<(), LocalError> {
+        Ok(file::write(&self.hold_note(), &why, Survives::PowerLoss)?)
+    }
+
+    /// Why the loop is held, if somebody has asked for that.
+    pub fn held(&self) -> Option<String> {
+        self.hold_note().exists().then(|| file::read(&self.hold_note()).unwrap_or_default())
+    }
+
+    /// Lets the loop go on; whether it was held.
+    pub fn release(&self) -> Result<bool, LocalError> {
+        let was_held = self.hold_note().exists();
+        if_there(fs::remove_file(self.hold_note())).map_err(|error| self.unusable(error))?;
+        Ok(was_held)
+    }
+
     /// The process that holds the loop now, if there is one.
     pub(crate) fn held_by(&self) -> Option<i32> {
         lock::holder(&self.hold_lock()).ok().flatten()

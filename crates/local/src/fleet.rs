@@ -82,7 +82,8 @@ impl Fleet for LocalFleet {
     }
 
     fn held(&self) -> Option<String> {
-        self.cluster.held_by().map(|pid| format!("a command changes the members: process {pid}"))
+        let by_command = || self.cluster.held_by().map(|pid| format!("a command changes the members: process {pid}"));
+        self.cluster.held().or_else(by_command)
     }
 
     fn remove<'a>(&'a self, member: &'a str, _: MayGo) -> BoxFuture<'a, Result<(), FleetError>> {

@@ -8,7 +8,7 @@ mod past;
 mod report;
 mod work;
 
-pub use report::{Doing, Failure, Report};
+pub use report::{Doing, Failure, Proposed, Report};
 
 use crate::{
     moving::{Moves, Pace},
@@ -130,10 +130,12 @@ impl<'a> Control<'a> {
 
     fn report(&mut self, desired: Desired, decision: Decision, held: Option<String>) -> Duration {
         let now = Instant::now();
+        let steps = if held.is_some() { decision.steps.clone() } else { Vec::new() };
         let report = Report {
             desired,
             settled: decision.is_settled() && self.work.is_empty(),
             doing: self.work.doing(now),
+            proposed: steps.into_iter().map(|(action, reason)| Proposed { action, reason }).collect(),
             waits: decision.waits,
             failures: self.past.failures(now),
             held,

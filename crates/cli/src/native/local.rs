@@ -1,6 +1,7 @@
 //! `tribune local`: clusters of processes on this machine.
 
 mod faults;
+mod hold;
 mod keeping;
 mod logs;
 mod membership;
@@ -44,6 +45,10 @@ pub(crate) enum LocalCommand {
     Remove(membership::RemoveArgs),
     /// Give a cluster another number of shards or replicas, while it serves
     Scale(scale::ScaleArgs),
+    /// Let the loop change nothing until it is released
+    Hold(hold::HoldArgs),
+    /// Let the loop go on
+    Release(hold::ReleaseArgs),
     /// List the clusters of this machine
     List(status::ListArgs),
     /// Print the server program that up would use
@@ -71,6 +76,8 @@ pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitS
         LocalCommand::Add(arguments) => block_on(membership::add(arguments, printer)),
         LocalCommand::Remove(arguments) => block_on(membership::remove(arguments, printer)),
         LocalCommand::Scale(arguments) => block_on(scale::run(arguments, printer)),
+        LocalCommand::Hold(arguments) => hold::hold(arguments, printer),
+        LocalCommand::Release(arguments) => hold::release(arguments, printer),
         LocalCommand::List(arguments) => status::list(arguments, printer),
         LocalCommand::Engine(arguments) => block_on(up::engine(arguments, printer)),
     }

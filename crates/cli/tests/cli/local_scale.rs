@@ -90,3 +90,21 @@ fn a_shape_is_shown_before_it_is_asked_about_and_refused_where_there_is_no_loop(
     place.local("down").succeeded();
     place.local("scale --shards 2 --yes").refused(1, &["does not run"]);
 }
+
+#[test]
+fn a_loop_that_is_held_changes_nothing_tells_what_it_would_do_and_goes_on_when_released() {
+    let Some(engine) = any_engine() else { return };
+    let mut place = Place::new(engine);
+    place.up("main", "--shards 1 --replicas 0", 2);
+    place.local("hold --because maintenance").succeeded();
+    let scaling = place.begin("scale --shards 2 --yes");
+    eventually("it tells what it would do", || {
+        let status = place.local("status").out;
+        status.contains("maintenance") && status.contains("would") && status.contains("1 new member")
+    });
+    assert_eq!(place.server_pids("main").len(), 1);
+    place.local("release").succeeded();
+    eventually("it has gone on", || shape(&place) == [0, 0]);
+    drop(scaling);
+    assert!(place.local("release").succeeded().out.contains("it was not held"));
+}

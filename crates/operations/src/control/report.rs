@@ -17,6 +17,9 @@ pub struct Report {
     pub settled: bool,
     /// What is being done.
     pub doing: Vec<Doing>,
+    /// What it would do now, while it changes nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposed: Vec<Proposed>,
     /// What is waited for.
     pub waits: Vec<Wait>,
     /// What was tried, failed, and will be tried again.
@@ -44,6 +47,16 @@ pub struct Doing {
     pub progress: Option<String>,
 }
 
+/// A step that would be done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Proposed {
+    /// The step.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+}
+
 /// A step that has failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
@@ -61,7 +74,7 @@ pub struct Failure {
 impl Report {
     /// What is told when the platform does not say which members there are.
     pub(super) fn blind(desired: Desired, error: &FleetError) -> Self {
-        let (doing, waits, failures) = (Vec::new(), Vec::new(), Vec::new());
-        Self { desired, settled: false, doing, waits, failures, held: None, trouble: Some(error.to_string()) }
+        let (doing, proposed, waits, failures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { desired, settled: false, doing, proposed, waits, failures, held: None, trouble: Some(error.to_string()) }
     }
 }

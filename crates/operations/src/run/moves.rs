@@ -16,13 +16,17 @@ use crate::{
     redial::Redialled,
 };
 use futures_util::future::try_join;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use topology::{
     NodeId, NodeView, Reply, SlotSet,
     findings::slot_list,
     plan::{Dialect, NodeRef},
 };
+
+/// How long a migration by the servers that somebody else began may take. It copies what its slots hold at the speed of the network.
+const MIGRATION_OF_OTHERS: Duration = Duration::from_hours(1);
 
 /// How often the servers may try it on their own.
 const ATTEMPTS: usize = 2;
@@ -169,7 +173,7 @@ impl Runner<'_> {
         if !stop.is_cancelled() {
             stop.run_until_cancelled(ready).await.unwrap_or(Err(RunError::Stopped))?;
         }
-        let mut pause = Pause::default();
+        let (begin, mut pause) = (Instant::now(), Pause::default());
         loop {
             let (source, destination) = (self.link(from)?, self.link(to)?);
             let (here, there) = try_join(servers::under_way(source), servers::under_way(destination)).await?;
@@ -183,6 +187,9 @@ impl Runner<'_> {
                 destination.send(vec![Command::CancelMigration(id)]).await?;
             }
             let missing = format!("the servers are moving {} already", slot_list(&job.slots));
+            if begin.elapsed() >= MIGRATION_OF_OTHERS {
+                return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
+            }
             (self.progress)(Progress::Waiting { missing });
             pause.wait().await;
         }

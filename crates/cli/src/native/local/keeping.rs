@@ -18,6 +18,10 @@ pub(crate) fn text(report: &Report) -> String {
         let _ = writeln!(text, "  {}", line(doing));
         let _ = writeln!(text, "  {:8}  {}", "", doing.reason);
     }
+    for proposed in &report.proposed {
+        let _ = writeln!(text, "  {:8}  {}", "would", plan_text::deed(&proposed.action));
+        let _ = writeln!(text, "  {:8}  {}", "", proposed.reason);
+    }
     for failure in &report.failures {
         let again = units::duration(Duration::from_secs_f64(failure.again_in_seconds.max(0.0)));
         let _ = writeln!(text, "  {}", plan_text::deed(&failure.action));
@@ -31,6 +35,9 @@ pub(crate) fn text(report: &Report) -> String {
 
 /// What it does or waits for, in one line.
 pub(crate) fn summary(report: &Report) -> String {
+    if let Some(held) = &report.held {
+        return format!("held: {held}");
+    }
     let doing = report.doing.first().map(line);
     let waits = || report.waits.first().map(|wait| format!("waiting for {}: {}", wait.what, wait.why));
     doing.or_else(waits).unwrap_or_else(|| "looking".to_owned())
