@@ -130,6 +130,7 @@ impl<'a> Control<'a> {
 
     fn report(&mut self, desired: Desired, decision: Decision, held: Option<String>) -> Duration {
         let now = Instant::now();
+        self.past.rest(now, decision.is_settled() && self.work.is_empty());
         let steps = if held.is_some() { decision.steps.clone() } else { Vec::new() };
         let report = Report {
             desired,

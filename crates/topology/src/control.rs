@@ -13,6 +13,7 @@ mod move_slots;
 mod roles;
 mod shape;
 mod situation;
+mod spread;
 
 pub use desired::Desired;
 pub use memory::Memory;
@@ -67,7 +68,7 @@ pub fn decide(world: &World<'_>) -> Decision {
     let situation = Situation::of(world);
     let mut decision = Decision::default();
     // A failover comes before all else; slots are moved by nodes that know each other; nobody leaves before others have what it had.
-    let concerns: [fn(&Situation<'_>, &mut Decision) -> Next; 7] = [
+    let concerns: [fn(&Situation<'_>, &mut Decision) -> Next; 8] = [
         heal::decide,
         form::decide,
         join::decide,
@@ -75,6 +76,7 @@ pub fn decide(world: &World<'_>) -> Decision {
         roles::decide,
         move_slots::decide,
         depart::decide,
+        spread::decide,
     ];
     for concern in concerns {
         if concern(&situation, &mut decision).is_break() {

@@ -28,6 +28,7 @@ const FORGOTTEN: Duration = Duration::from_mins(1);
 pub(super) struct Past {
     silent: BTreeMap<NodeId, Instant>,
     absent: BTreeMap<String, Instant>,
+    calm: Option<Instant>,
     unsettled: Option<Instant>,
     histories: BTreeMap<NodeId, String>,
     prepared: BTreeSet<NodeId>,
@@ -98,6 +99,11 @@ impl Past {
         self.failed.insert(key, Failed { action, error, times, again: now + pause });
     }
 
+    /// Takes in whether there is nothing to do.
+    pub(super) fn rest(&mut self, now: Instant, is_settled: bool) {
+        self.calm = if is_settled { self.calm.or(Some(now)) } else { None };
+    }
+
     /// Whether a step has not failed just now.
     pub(super) fn may_try(&mut self, now: Instant, action: &Action) -> bool {
         self.failed.retain(|_, failed| now < failed.again + FORGOTTEN);
@@ -120,6 +126,7 @@ impl Past {
     pub(super) fn memory(&self, now: Instant, under_way: Vec<Action>) -> Memory {
         let since = |begin: &Instant| now.duration_since(*begin);
         Memory {
+            calm: self.calm.as_ref().map(since).unwrap_or_default(),
             silent: self.silent.iter().map(|(id, begin)| (*id, since(begin))).collect(),
             absent: self.absent.iter().map(|(name, begin)| (name.clone(), since(begin))).collect(),
             unsettled: self.unsettled.as_ref().map(since).unwrap_or_default(),

@@ -9,6 +9,8 @@ use std::{
 /// What is known of the time before this look.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
+    /// For how long there has been nothing to do.
+    pub calm: Duration,
     /// For how long nodes have not answered.
     pub silent: BTreeMap<NodeId, Duration>,
     /// For how long members have not answered under any id, by name.

@@ -2,4 +2,5 @@
 
 mod lost;
 mod model;
+mod spreading;
 mod transitions;

@@ -20,6 +20,8 @@ pub(crate) struct Model {
     prepared: BTreeSet<NodeId>,
     /// How often each slot has moved.
     pub(crate) moved: usize,
+    /// For how long there has been nothing to do, as the loop is told.
+    pub(crate) calm: Duration,
     /// How many hosts there are; members are put on them in turn.
     hosts: usize,
 }
@@ -65,6 +67,7 @@ impl Model {
         let silent = |node: &Node| Duration::from_secs(node.silent);
         let down = || self.nodes.iter().filter(|(_, node)| !node.is_up);
         let memory = Memory {
+            calm: self.calm,
             silent: down().map(|(at, node)| (id(*at), silent(node))).collect(),
             absent: down().map(|(at, node)| (at.to_string(), silent(node))).collect(),
             histories: self.nodes.keys().map(|at| (id(*at), "one".to_owned())).collect(),
@@ -175,10 +178,14 @@ impl Model {
                 self.moved += slots.len();
             }
             Action::Failover { replica, primary, kind } => {
-                assert_eq!(*kind, FailoverKind::Forced);
                 let (heir, old) = (number(replica), number(primary));
                 assert_eq!(self.up(replica).primary, Some(old));
                 let slots = self.nodes[&old].slots.clone();
+                if *kind == FailoverKind::Planned {
+                    assert!(self.nodes[&heir].in_sync);
+                    let old = self.up(primary);
+                    (old.slots, old.primary) = (SlotSet::new(), Some(heir));
+                }
                 for node in self.nodes.values_mut().filter(|node| node.is_up && node.primary == Some(old)) {
                     node.primary = Some(heir);
                 }
