@@ -4,13 +4,20 @@ use crate::native::{plan_text, units};
 use operations::control::{Doing, Report};
 use std::{fmt::Write as _, time::Duration};
 
-/// What the loop is at, line by line; nothing when it has nothing to do.
-pub(crate) fn text(report: &Report) -> String {
+/// After so long without any change it is said for how long.
+const LONG: Duration = Duration::from_secs(10);
+
+/// What the loop is at, line by line, and for how long that has been so; nothing when it has nothing to do.
+pub(crate) fn text(report: &Report, unchanged: Duration) -> String {
     let mut text = String::new();
     if report.settled && report.held.is_none() && report.trouble.is_none() {
         return text;
     }
-    text.push_str("\nloop\n");
+    text.push_str("\nloop");
+    if unchanged >= LONG {
+        let _ = write!(text, "    nothing has changed for {}", units::duration(unchanged));
+    }
+    text.push('\n');
     for line in [&report.trouble, &report.held].into_iter().flatten() {
         let _ = writeln!(text, "  {:8}  {line}", "held");
     }

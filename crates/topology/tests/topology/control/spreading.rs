@@ -41,6 +41,6 @@ fn after_a_machine_was_lost_and_came_back_its_share_of_primaries_comes_back_in_a
 fn primaries_that_are_spread_stay_where_they_are() {
     let mut model = Model::new(6, 1, 3);
     model.settle(30);
-    model.calm = Duration::from_secs(3600);
+    model.calm = Duration::from_hours(1);
     assert!(model.decide().is_settled(), "{:#?}", model.decide());
 }
