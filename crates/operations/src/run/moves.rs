@@ -80,8 +80,9 @@ impl Runner<'_> {
     /// hears.
     async fn close_arrived(&self, from: &NodeRef, to: &NodeRef) -> Result<(), RunError> {
         let (Ok((source, here)), (_, there)) = (self.fresh(from).await, self.fresh(to).await?) else { return Ok(()) };
-        let marked = here.myself.migrating.iter().filter(|(_, other)| **other == to.id).map(|(slot, _)| *slot);
-        let arrived = marked.collect::<SlotSet>().intersection(&there.myself.slots);
+        // Whoever a mark names: the destination may have taken the place of that one.
+        let marked: SlotSet = here.myself.migrating.keys().copied().collect();
+        let arrived = marked.intersection(&there.myself.slots);
         if arrived.is_empty() || !here.myself.is_primary() {
             return Ok(());
         }
