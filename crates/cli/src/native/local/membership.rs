@@ -71,6 +71,8 @@ pub(crate) async fn add(arguments: &AddArgs, printer: &mut Printer) -> Result<Ex
     let last = cluster.ports()?.last().copied().unwrap_or_default();
     let port = arguments.port.unwrap_or_else(|| last.saturating_add(1));
     cluster.write_members(port, 1, &cluster.settings()?.engine)?;
+    // The loop hears of it, with the new server, before it is let go: otherwise it would take that for one too many.
+    want_extra(&cluster, |extra| extra + 1)?;
     let outcome = tokio::select! {
         outcome = join(&cluster, port, role, printer) => outcome,
         _ = tokio::signal::ctrl_c() => Err(Failure::new("stopped before it had joined").status(ExitStatus::Stopped)),
@@ -83,11 +85,15 @@ pub(crate) async fn add(arguments: &AddArgs, printer: &mut Printer) -> Result<Ex
         }
         return Err(failure);
     }
-    let mut settings = cluster.settings()?;
-    settings.extra += 1;
-    cluster.keep(&settings)?;
-    cluster.start()?;
     Ok(ExitStatus::Done)
+}
+
+/// Lets the shape have another number of replicas beyond those of each shard, and the loop know.
+fn want_extra(cluster: &Cluster, change: fn(usize) -> usize) -> Result<(), Failure> {
+    let mut settings = cluster.settings()?;
+    settings.extra = change(settings.extra);
+    cluster.keep(&settings)?;
+    Ok(cluster.start()?)
 }
 
 async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -> Result<(), Failure> {
@@ -113,6 +119,7 @@ async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -
 }
 
 async fn undo_add(cluster: &Cluster, port: u16, printer: &mut Printer) -> Result<(), Failure> {
+    want_extra(cluster, |extra| extra.saturating_sub(1))?;
     let Observation { view, links, .. } = look_through_others(cluster, port).await?;
     let plan = node_at(&view, port).and_then(|node| node.id).map(|id| plan_leave(&view, id)).transpose()?;
     cluster.take_out(port)?;
@@ -148,9 +155,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
     }
     // Whatever becomes of this command, the loop is not to put another one in its place.
     if !leaving {
-        let mut settings = cluster.settings()?;
-        settings.extra = settings.extra.saturating_sub(1);
-        cluster.keep(&settings)?;
+        want_extra(&cluster, |extra| extra.saturating_sub(1))?;
     }
     // It stops first: a node that runs would tell the others of itself again. Its data goes when all have forgotten it.
     if leaving || cluster.member(port).is_ok() {
@@ -163,7 +168,6 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
         return Err(failure.advice(format!("its server is stopped and its data kept; go on: {again}")));
     }
     cluster.discard(port)?;
-    cluster.start()?;
     let silent = view.silent().filter(|(node, _)| node.address.port != port).count();
     if silent > 0 {
         printer.note(&format!(
