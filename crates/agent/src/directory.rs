@@ -1,9 +1,10 @@
 //! What lies where in a member's directory.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
+use topology::{Flag, NodeEntry, NodeId};
 
 /// A member's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,18 @@ impl MemberDirectory {
     /// What the server keeps of its cluster, written by the server.
     pub fn nodes_conf(&self) -> PathBuf {
         self.data().join("nodes.conf")
+    }
+
+    /// What an earlier run of the server has kept of its cluster: the file is in the words of `CLUSTER NODES`, and what is not such a line is
+    /// left out.
+    pub fn kept_entries(&self) -> Vec<NodeEntry> {
+        let text = fs::read_to_string(self.nodes_conf()).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// The node id that the data belongs to.
+    pub fn kept_id(&self) -> Option<NodeId> {
+        self.kept_entries().iter().find(|entry| entry.flags.has(&Flag::Myself)).map(|entry| entry.id)
     }
 
     /// What the server says.

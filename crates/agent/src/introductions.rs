@@ -1,13 +1,6 @@
 //! Telling the own server where nodes are that it knows and does not find any more.
 
-use crate::{
-    account::Account,
-    call,
-    counters::Counters,
-    events,
-    looking::is_lost,
-    shared::{Shared, address_of},
-};
+use crate::{account::Account, call, counters::Counters, events, looking::is_lost, shared::Shared};
 use operations::port::Command;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -75,7 +68,9 @@ fn introductions(view: &NodeView, accounts: &[Account], long: bool) -> Vec<Intro
     let introduction = |account: &Account| {
         let entry = view.peers.iter().find(|entry| Some(entry.id) == account.id && is_lost(entry))?;
         let bus_port = account.bus_port?;
-        let known = address_of(entry)
+        let known = entry
+            .endpoint
+            .address()
             .is_some_and(|known| known.same_endpoint(&account.address) && known.bus_port() == Some(bus_port));
         let wanted = account.is_alive() && account.said.known_nodes > 1 && (long || !known);
         wanted.then(|| Introduction { id: entry.id, address: account.address.clone(), bus_port })

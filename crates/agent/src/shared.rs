@@ -13,7 +13,6 @@ use operations::{
     port::{Command, Dialer, NodeLink, Trouble},
 };
 use std::{
-    fs,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -24,7 +23,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout},
 };
-use topology::{Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView};
+use topology::{Host, NodeAddr, NodeEntry, NodeId, NodeView};
 
 /// Who asks for the member gets what the server says now. One that says nothing for so long does not answer.
 const NOW: Duration = Duration::from_millis(20);
@@ -78,14 +77,8 @@ impl Seen {
     pub(crate) fn primary(&self) -> Option<(NodeId, NodeAddr)> {
         let view = self.view.as_ref()?;
         let id = view.myself.primary?;
-        Some((id, address_of(view.entry(id)?)?))
+        Some((id, view.entry(id)?.endpoint.address()?))
     }
-}
-
-/// Where clients find a node, as another one tells it.
-pub(crate) fn address_of(entry: &NodeEntry) -> Option<NodeAddr> {
-    let host = entry.endpoint.host.clone().filter(|_| entry.endpoint.port != 0)?;
-    Some(NodeAddr { host, port: entry.endpoint.port, bus_port: entry.endpoint.bus_port })
 }
 
 impl Shared {
@@ -222,21 +215,15 @@ impl Shared {
     /// The node's id: what its server said, or what an earlier run has written.
     pub(crate) fn own_id(&self) -> Option<NodeId> {
         let said = self.seen.borrow().view.as_ref().map(|view| view.myself.id);
-        said.or_else(|| Some(self.kept_entries().iter().find(|entry| entry.flags.has(&Flag::Myself))?.id))
+        said.or_else(|| self.directory.kept_id())
     }
 
     /// What is known of all nodes: what the server said last, or what an earlier run has written.
     pub(crate) fn known_entries(&self) -> Vec<NodeEntry> {
         match &self.seen.borrow().view {
             Some(view) => view.entries().cloned().collect(),
-            None => self.kept_entries(),
+            None => self.directory.kept_entries(),
         }
-    }
-
-    /// The server keeps its nodes in a file in the words of `CLUSTER NODES`; what is not such a line is left out.
-    fn kept_entries(&self) -> Vec<NodeEntry> {
-        let text = fs::read_to_string(self.directory.nodes_conf()).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     /// The first line and those to come of somebody who watches.

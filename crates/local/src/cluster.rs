@@ -19,6 +19,7 @@ use std::{
     process::{ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
+use topology::NodeId;
 
 /// How long all processes of a cluster may take to end: an agent gives its server 10 s before it kills it.
 const ENDS: Duration = Duration::from_secs(30);
@@ -324,13 +325,13 @@ impl Cluster {
 
     /// Whether a member's server has ever run, by what it left on disk.
     pub fn has_run(&self, port: u16) -> bool {
-        let kept = |directory: MemberDirectory| directory.data().join("nodes.conf").exists();
+        let kept = |directory: MemberDirectory| directory.nodes_conf().exists();
         kept(self.member_directory(port)) || kept(self.leaving_directory(port))
     }
 
-    /// What a member's server keeps of the cluster, `nodes.conf`; none before its first run.
-    pub(crate) fn kept_nodes(&self, port: u16) -> Option<String> {
-        fs::read_to_string(self.member_directory(port).data().join("nodes.conf")).ok()
+    /// The node id that a member's data belongs to; none before its first run.
+    pub(crate) fn kept_id(&self, port: u16) -> Option<NodeId> {
+        self.member_directory(port).kept_id()
     }
 
     /// Where the loop tells what it is at.

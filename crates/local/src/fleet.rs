@@ -1,11 +1,11 @@
 //! The members of a cluster of this machine, as the loop that keeps it sees them.
 
-use crate::{Cluster, LocalError, MemberState, MemberStatus};
+use crate::{Cluster, LocalError, MemberState, MemberStatus, address};
 use futures_util::future::BoxFuture;
 use operations::port::{Fleet, FleetError, MayGo};
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::sync::Notify;
-use topology::{Data, FleetMember, Host, NodeAddr, NodeId, Process};
+use topology::{Data, FleetMember, Process};
 
 /// The processes of a cluster of this machine.
 pub struct LocalFleet {
@@ -28,21 +28,14 @@ impl LocalFleet {
         };
         FleetMember {
             name: status.port.to_string(),
-            address: Some(NodeAddr::new(Host::Ip(Ipv4Addr::LOCALHOST.into()), status.port)),
+            address: Some(address(status.port)),
             host: Ipv4Addr::LOCALHOST.to_string(),
             zone: None,
             process,
             // While it runs it says so itself.
-            id: if process == Process::Runs { None } else { self.kept_id(status.port) },
+            id: if process == Process::Runs { None } else { self.cluster.kept_id(status.port) },
             data: if self.cluster.has_run(status.port) { Data::Kept } else { Data::Nothing },
         }
-    }
-
-    /// The node id that a member's data belongs to, by the line for itself in what its server keeps of the cluster.
-    fn kept_id(&self, port: u16) -> Option<NodeId> {
-        let text = self.cluster.kept_nodes(port)?;
-        let myself = text.lines().find(|line| line.split(' ').nth(2).is_some_and(|flags| flags.contains("myself")))?;
-        myself.split(' ').next()?.parse().ok()
     }
 
     fn add_now(&self, count: usize) -> Result<(), LocalError> {

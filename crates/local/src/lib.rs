@@ -22,7 +22,7 @@ pub use engine::Engine;
 pub use error::{LocalError, PortOf};
 pub use fleet::LocalFleet;
 pub use home::{Home, data_directory};
-pub use member::{MemberState, MemberStatus};
+pub use member::{MemberState, MemberStatus, address};
 pub use ready::{Ready, wait_until_ready};
 pub use settings::Settings;
 pub use supervise::supervise;

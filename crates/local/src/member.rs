@@ -5,9 +5,11 @@ use agent::{Member, MemberDirectory, Phase, State, lock};
 use serde::Serialize;
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::SystemTime,
 };
+use topology::{Host, NodeAddr};
 
 /// What a member is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -90,6 +92,11 @@ impl MemberStatus {
             log: directory.server_log(),
         })
     }
+}
+
+/// Where the server with this port listens.
+pub fn address(port: u16) -> NodeAddr {
+    NodeAddr::new(Host::Ip(Ipv4Addr::LOCALHOST.into()), port)
 }
 
 /// Whether a process is stopped, by the third field of `/proc/PID/stat`; the second is a name in parentheses.

@@ -1,13 +1,13 @@
 //! Waiting for servers to answer.
 
-use crate::{Cluster, LocalError, MemberState};
+use crate::{Cluster, LocalError, MemberState, address};
 use futures_util::future::try_join_all;
 use operations::{
     observe::{Answer, dial_and_ask},
     port::{Dialer, Trouble},
 };
 use std::time::{Duration, Instant};
-use topology::{Host, NodeAddr};
+use topology::NodeAddr;
 
 /// Time between two tries.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -40,7 +40,7 @@ async fn one(
     dialer: &dyn Dialer,
     ready: Ready,
 ) -> Result<(NodeAddr, Answer), LocalError> {
-    let address = NodeAddr::new(Host::Ip(std::net::Ipv4Addr::LOCALHOST.into()), port);
+    let address = address(port);
     let begin = Instant::now();
     let restarts = cluster.member(port)?.restarts;
     loop {

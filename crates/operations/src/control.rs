@@ -107,7 +107,7 @@ impl<'a> Control<'a> {
         let decision = decide(&world);
         let held = fleet.held();
         if held.is_none() {
-            self.act(&decision, &observation);
+            self.act(&decision, observation);
         }
         self.report(desired, decision, held)
     }
@@ -120,21 +120,22 @@ impl<'a> Control<'a> {
     }
 
     /// Begins the steps that are to be done, but for those that have just failed.
-    fn act(&mut self, decision: &Decision, observation: &Observation) {
+    fn act(&mut self, decision: &Decision, observation: Observation) {
         self.work.cancel(&decision.cancel);
         let now = Instant::now();
         let mut steps = decision.steps.clone();
         steps.retain(|(action, _)| self.past.may_try(now, action));
-        self.work.begin(&self.means, steps, observation);
+        self.work.begin(&self.means, steps, &Arc::new(observation));
     }
 
     fn report(&mut self, desired: Desired, decision: Decision, held: Option<String>) -> Duration {
         let now = Instant::now();
-        self.past.rest(now, decision.is_settled() && self.work.is_empty());
+        let settled = decision.is_settled() && self.work.is_empty();
+        self.past.rest(now, settled);
         let steps = if held.is_some() { decision.steps.clone() } else { Vec::new() };
         let report = Report {
             desired,
-            settled: decision.is_settled() && self.work.is_empty(),
+            settled,
             doing: self.work.doing(now),
             proposed: steps.into_iter().map(|(action, reason)| Proposed { action, reason }).collect(),
             waits: decision.waits,

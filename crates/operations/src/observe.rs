@@ -5,6 +5,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, future::join_all, st
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 use topology::{
     ClusterView, Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView, ObservedNode, Reply, Silence, create::NewNode,
@@ -211,10 +212,7 @@ impl Search {
 
 /// Where a node can be dialled, as another one tells it; none for those in handshake or without address.
 pub(crate) fn dialable(entry: &NodeEntry) -> Option<NodeAddr> {
-    if entry.flags.has(&Flag::Handshake) || entry.flags.has(&Flag::NoAddress) || entry.endpoint.port == 0 {
-        return None;
-    }
-    Some(NodeAddr { host: entry.endpoint.host.clone()?, port: entry.endpoint.port, bus_port: entry.endpoint.bus_port })
+    entry.endpoint.address().filter(|_| !entry.flags.has(&Flag::Handshake) && !entry.flags.has(&Flag::NoAddress))
 }
 
 pub(crate) fn silence(error: &NodeError) -> Silence {
@@ -223,4 +221,14 @@ pub(crate) fn silence(error: &NodeError) -> Silence {
         advice: error.trouble.advice().map(str::to_owned),
         answers: error.trouble.answers(),
     }
+}
+
+/// Of a node that was never asked.
+pub(crate) fn not_asked() -> Silence {
+    Silence { reason: "has not been asked yet".into(), advice: None, answers: false }
+}
+
+/// Of a node that was asked so long ago.
+pub(crate) fn late(since: Duration) -> Silence {
+    Silence { reason: format!("has not answered for {:.1} s", since.as_secs_f64()), advice: None, answers: false }
 }

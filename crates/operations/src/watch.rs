@@ -1,7 +1,7 @@
 //! Looking at a cluster again and again, over links that stay open.
 
 use crate::{
-    observe::{Observation, ask, dialable, silence},
+    observe::{Observation, ask, dialable, late, not_asked, silence},
     port::{Command, Dialer, NodeError, NodeLink},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -211,12 +211,4 @@ async fn question(
     list(&mut offers.jobs, ServerMigration::of_job);
     list(&mut offers.tasks, ServerMigration::of_task);
     Ok(Told { link, offers, view, slots, migrations })
-}
-
-fn not_asked() -> Silence {
-    Silence { reason: "has not been asked yet".into(), advice: None, answers: false }
-}
-
-fn late(since: Duration) -> Silence {
-    Silence { reason: format!("has not answered for {:.1} s", since.as_secs_f64()), advice: None, answers: false }
 }

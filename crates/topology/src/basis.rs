@@ -148,7 +148,7 @@ impl Basis {
         };
         let states = view.answering().filter(|(_, said)| !said.cluster.state_ok && !is_misled(said));
         Ok(Self {
-            nodes: view.answering().map(reference).collect(),
+            nodes: view.references().collect(),
             shards: shards_after(view, &interrupted),
             interrupted,
             alone: view.answering().filter(|(_, said)| is_alone(said)).map(reference).collect(),
@@ -288,11 +288,10 @@ fn all_agree(view: &ClusterView) -> Result<(), NotYet> {
 
 /// The shards as they are when these moves are done.
 fn shards_after(view: &ClusterView, moves: &[SlotMove]) -> Vec<PlannedShard> {
-    let node = |member: &crate::Member<'_>| NodeRef { id: member.account.id, address: member.node.address.clone() };
     let shards = view.shards().into_iter().map(|shard| PlannedShard {
         slots: shard.slots().clone(),
-        primary: node(&shard.primary),
-        replicas: shard.replicas.iter().map(node).collect(),
+        primary: shard.primary.reference(),
+        replicas: shard.replicas.iter().map(crate::Member::reference).collect(),
     });
     after(shards.collect(), moves)
 }

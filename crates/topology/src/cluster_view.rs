@@ -1,6 +1,6 @@
 //! All that could be learned of a cluster: every node's own view, and where they disagree.
 
-use crate::{Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView, SlotMap, SlotSet};
+use crate::{Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView, SlotMap, SlotSet, plan::NodeRef};
 use std::collections::BTreeMap;
 
 /// What was learned of a cluster by asking every node that could be found. Unknown is a value: a node that did not answer is
@@ -65,6 +65,11 @@ impl ObservedNode {
 }
 
 impl Member<'_> {
+    /// The node, as plans name it.
+    pub fn reference(&self) -> NodeRef {
+        NodeRef { id: self.account.id, address: self.node.address.clone() }
+    }
+
     /// Whether the node answered.
     pub fn answers(&self) -> bool {
         self.node.said.is_ok()
@@ -92,6 +97,11 @@ impl ClusterView {
     /// The nodes that answered.
     pub fn answering(&self) -> impl Iterator<Item = (&ObservedNode, &NodeView)> {
         self.nodes.iter().filter_map(|node| Some((node, node.view()?)))
+    }
+
+    /// The nodes that answered, as plans name them.
+    pub fn references(&self) -> impl Iterator<Item = NodeRef> {
+        self.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() })
     }
 
     /// The nodes that did not answer.

@@ -20,7 +20,7 @@ pub use memory::Memory;
 
 use crate::{
     ClusterView, FleetMember, NodeId,
-    plan::{Action, Cost, FORMAT, NodeRef, Plan, Step},
+    plan::{Action, NodeRef},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,22 +91,6 @@ impl Decision {
     /// Whether there is nothing to do and nothing to wait for.
     pub const fn is_settled(&self) -> bool {
         self.steps.is_empty() && self.waits.is_empty() && self.cancel.is_empty()
-    }
-
-    /// The steps as a plan of one stage.
-    pub fn plan(&self, goal: String, nodes: Vec<NodeRef>) -> Plan {
-        let step =
-            |(action, reason): &(Action, String)| Step { stage: 1, action: action.clone(), reason: reason.clone() };
-        Plan {
-            format: FORMAT,
-            goal,
-            based_on: nodes,
-            steps: self.steps.iter().map(step).collect(),
-            reasons: self.waits.iter().map(|wait| format!("{}: {}", wait.what, wait.why)).collect(),
-            expected_after: Vec::new(),
-            placement: None,
-            cost: Cost::default(),
-        }
     }
 
     fn step(&mut self, action: Action, reason: impl Into<String>) {
@@ -189,7 +173,7 @@ const fn is_failover(action: &Action) -> bool {
 }
 
 /// Whether both take slots the same way.
-pub fn same_move(one: &Action, other: &Action) -> bool {
+fn same_move(one: &Action, other: &Action) -> bool {
     matches!(
         (one, other),
         (Action::MoveSlots { from, to, .. }, Action::MoveSlots { from: other_from, to: other_to, .. })
@@ -198,5 +182,5 @@ pub fn same_move(one: &Action, other: &Action) -> bool {
 }
 
 fn nodes(action: &Action) -> Vec<NodeId> {
-    action.clone().nodes_mut().into_iter().map(|node| node.id).collect()
+    action.nodes().into_iter().map(|node| node.id).collect()
 }

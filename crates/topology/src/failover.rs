@@ -1,7 +1,7 @@
 //! The planner that makes a replica the primary of its shard.
 
 use crate::{
-    ClusterView, NodeAddr, NodeId, Shard,
+    ClusterView, Member, NodeAddr, NodeId, Shard,
     plan::{Action, Cost, FORMAT, FailoverKind, NodeRef, Plan, PlannedShard, Step},
     repurpose::{NotAReplica, replica_named},
 };
@@ -60,9 +60,8 @@ pub fn plan(view: &ClusterView, replica: NodeId, kind: FailoverKind) -> Result<P
     if kind == FailoverKind::Planned {
         refuse_unplanned(shard, &replica)?;
     }
-    let primary = NodeRef { id: shard.primary.account.id, address: shard.primary.node.address.clone() };
-    let nodes: Vec<NodeRef> =
-        view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() }).collect();
+    let primary = shard.primary.reference();
+    let nodes: Vec<NodeRef> = view.references().collect();
     let expected: Vec<PlannedShard> = shards.iter().map(|shard| expected(shard, &replica)).collect();
     let led = |shard: &&PlannedShard| shard.primary == replica;
     let mut followers = expected.iter().find(led).map(|shard| shard.replicas.clone()).unwrap_or_default();
@@ -101,8 +100,7 @@ fn refuse_unplanned(shard: &Shard<'_>, replica: &NodeRef) -> Result<(), Failover
 
 /// The shard afterwards: if it is the replica's, its old primary and the other replicas follow it.
 fn expected(shard: &Shard<'_>, replica: &NodeRef) -> PlannedShard {
-    let mut members: Vec<NodeRef> =
-        shard.members().map(|member| NodeRef { id: member.account.id, address: member.node.address.clone() }).collect();
+    let mut members: Vec<NodeRef> = shard.members().map(Member::reference).collect();
     let primary = members.iter().position(|member| member == replica).unwrap_or_default();
     members.swap(0, primary);
     let mut members = members.into_iter();

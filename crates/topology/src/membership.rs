@@ -13,24 +13,16 @@ use crate::{
     plan::{Cost, FORMAT, NodeRef, Plan, PlannedShard, Step},
 };
 
-fn answering(view: &ClusterView) -> Vec<NodeRef> {
-    view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() }).collect()
-}
-
-fn reference(member: &Member<'_>) -> NodeRef {
-    NodeRef { id: member.account.id, address: member.node.address.clone() }
-}
-
 /// The shards as they are, without one node.
 fn shards_without(view: &ClusterView, without: NodeId) -> Vec<PlannedShard> {
     let shards = view.shards().into_iter().filter(|shard| shard.primary.account.id != without);
     let others = |replicas: Vec<Member<'_>>| {
-        replicas.iter().map(reference).filter(|replica| replica.id != without).collect::<Vec<NodeRef>>()
+        replicas.iter().map(Member::reference).filter(|replica| replica.id != without).collect::<Vec<NodeRef>>()
     };
     shards
         .map(|shard| PlannedShard {
             slots: shard.slots().clone(),
-            primary: reference(&shard.primary),
+            primary: shard.primary.reference(),
             replicas: others(shard.replicas),
         })
         .collect()

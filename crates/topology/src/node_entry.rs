@@ -1,6 +1,6 @@
 //! `CLUSTER NODES`: one line for each node that a server knows.
 
-use crate::{Host, NodeId, Slot, SlotSet};
+use crate::{Host, NodeAddr, NodeId, Slot, SlotSet};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// What one server says of one node: a line of `CLUSTER NODES`.
@@ -43,6 +43,14 @@ pub struct Endpoint {
     pub hostname: Option<String>,
     /// Auxiliary fields such as `shard-id` and `nodename` (7.2).
     pub auxiliary: BTreeMap<String, String>,
+}
+
+impl Endpoint {
+    /// Where clients find the node; none while nobody knows.
+    pub fn address(&self) -> Option<NodeAddr> {
+        let host = self.host.clone().filter(|_| self.port != 0)?;
+        Some(NodeAddr { host, port: self.port, bus_port: self.bus_port })
+    }
 }
 
 /// A flag of a node.

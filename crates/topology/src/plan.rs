@@ -322,6 +322,21 @@ pub struct Cost {
 }
 
 impl Plan {
+    /// A plan of steps that may run side by side, each with its reason.
+    pub fn of_one_stage(goal: String, based_on: Vec<NodeRef>, steps: Vec<(Action, String)>) -> Self {
+        let steps = steps.into_iter().map(|(action, reason)| Step { stage: 1, action, reason });
+        Self {
+            format: FORMAT,
+            goal,
+            based_on,
+            steps: steps.collect(),
+            reasons: Vec::new(),
+            expected_after: Vec::new(),
+            placement: None,
+            cost: Cost::default(),
+        }
+    }
+
     /// The stages in order, each with its steps.
     pub fn stages(&self) -> impl Iterator<Item = Vec<&Step>> {
         let mut stages: BTreeMap<u32, Vec<&Step>> = BTreeMap::new();
@@ -356,7 +371,7 @@ impl Plan {
 }
 
 impl Action {
-    /// The nodes that it names.
+    /// The nodes that it names, to be named otherwise.
     pub fn nodes_mut(&mut self) -> Vec<&mut NodeRef> {
         match self {
             Self::SetEpoch { node, .. }
@@ -383,6 +398,11 @@ impl Action {
             Self::RemoveMember { node, .. } => node.iter_mut().collect(),
             Self::ImportKeys { to, .. } => to.iter_mut().map(|share| &mut share.node).collect(),
         }
+    }
+
+    /// The nodes that it names.
+    pub fn nodes(&self) -> Vec<NodeRef> {
+        self.clone().nodes_mut().into_iter().map(|node| node.clone()).collect()
     }
 
     /// The word by which it is written as JSON.

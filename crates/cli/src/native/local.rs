@@ -16,11 +16,11 @@ use crate::{
     printer::Printer,
 };
 use clap::{Args, Subcommand};
-use local::{Cluster, Home, LocalError};
+use local::{Cluster, Home, LocalError, address};
 use node::{ConnectOptions, Connector};
 use operations::observe::{Observation, look};
 use std::{path::Path, sync::Arc};
-use topology::{Host, NodeAddr};
+use topology::NodeAddr;
 
 /// What to do with a cluster of this machine.
 #[derive(Subcommand)]
@@ -112,11 +112,6 @@ pub(crate) fn supervise(directory: &Path) -> Result<(), String> {
 /// Servers of this machine have neither password nor TLS: they listen on loopback alone.
 fn connector() -> Result<Connector, Failure> {
     Connector::new(ConnectOptions::default()).map_err(|error| Failure::new(error.to_string()))
-}
-
-/// Where the member with this port listens.
-fn address(port: u16) -> NodeAddr {
-    NodeAddr::new(Host::Ip(std::net::Ipv4Addr::LOCALHOST.into()), port)
 }
 
 /// Looks at a cluster through the members with these ports.

@@ -6,7 +6,6 @@ use super::units;
 use crate::printer::{DIM, Printer};
 pub(crate) use names::Names;
 use std::{collections::BTreeSet, fmt::Write as _, mem::discriminant, time::Duration};
-use topology::control::Decision;
 use topology::plan::{Action, Dialect, FailoverKind, ImportShare, Plan, Step};
 
 /// Moves of one stage that are told one by one; JSON has them all.
@@ -132,8 +131,7 @@ pub(crate) fn stages(plan: &Plan) -> Vec<String> {
 
 /// What one step does, in one line.
 pub(crate) fn deed(action: &Action) -> String {
-    let decision = Decision { steps: vec![(action.clone(), String::new())], ..Decision::default() };
-    let plan = decision.plan(String::new(), action.clone().nodes_mut().into_iter().map(|node| node.clone()).collect());
+    let plan = Plan::of_one_stage(String::new(), action.nodes(), vec![(action.clone(), String::new())]);
     let names = Names::of(&plan);
     if let Action::MoveSlots { slots, from, to, .. } = action {
         return format!("{:8}  {}  {}", "move", units::count(slots.len(), "slot"), names.pair(from, ">", to));

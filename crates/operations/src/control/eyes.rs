@@ -1,7 +1,7 @@
 //! Looking at members and whatever they know, again and again, over links that stay open.
 
 use crate::{
-    observe::{Observation, ask, dialable, silence},
+    observe::{Observation, ask, dialable, late, not_asked, silence},
     port::{Dialer, NodeError, NodeLink, Trouble},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -75,7 +75,7 @@ impl Eyes {
             address: address.clone(),
             link: None,
             asked: None,
-            latest: Err(Silence { reason: "has not been asked yet".to_owned(), advice: None, answers: false }),
+            latest: Err(not_asked()),
         });
         place
     }
@@ -172,10 +172,6 @@ async fn question(dialer: &dyn Dialer, address: &NodeAddr, link: Option<Arc<dyn 
 
 fn place(address: &NodeAddr) -> Place {
     (address.host.clone(), address.port)
-}
-
-fn late(since: Duration) -> Silence {
-    Silence { reason: format!("has not answered for {:.1} s", since.as_secs_f64()), advice: None, answers: false }
 }
 
 fn elsewhere(other: Option<NodeId>) -> Silence {

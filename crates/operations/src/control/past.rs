@@ -74,12 +74,8 @@ impl Past {
             let address = member.address.as_ref();
             address.is_some_and(|address| view.answering().any(|(node, _)| node.address.same_endpoint(address)))
         };
-        let absent: BTreeSet<&str> =
-            members.iter().filter(|member| !answers(member)).map(|member| member.name.as_str()).collect();
-        self.absent.retain(|name, _| absent.contains(name.as_str()));
-        for name in absent {
-            self.absent.entry(name.to_owned()).or_insert(now);
-        }
+        let absent = members.iter().filter(|member| !answers(member)).map(|member| member.name.clone());
+        note(&mut self.absent, now, absent.collect());
     }
 
     /// Takes in what has become of a step.
@@ -140,10 +136,10 @@ impl Past {
 }
 
 /// Notes since when something is so: for those that it is so for now, and for no others.
-fn note(since: &mut BTreeMap<NodeId, Instant>, now: Instant, ids: BTreeSet<NodeId>) {
-    since.retain(|id, _| ids.contains(id));
-    for id in ids {
-        since.entry(id).or_insert(now);
+fn note<Key: Ord>(since: &mut BTreeMap<Key, Instant>, now: Instant, keys: BTreeSet<Key>) {
+    since.retain(|key, _| keys.contains(key));
+    for key in keys {
+        since.entry(key).or_insert(now);
     }
 }
 
@@ -162,7 +158,7 @@ fn estranged(view: &ClusterView) -> BTreeSet<NodeId> {
 }
 
 fn key(action: &Action) -> Key {
-    let nodes = action.clone().nodes_mut().into_iter().map(|node| node.id).collect();
+    let nodes = action.nodes().into_iter().map(|node| node.id).collect();
     let member = if let Action::RemoveMember { member, .. } = action { member.clone() } else { String::new() };
     (action.name(), nodes, member)
 }

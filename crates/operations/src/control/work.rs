@@ -18,8 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use topology::{
     NodeAddr, NodeId,
-    control::Decision,
-    plan::{Action, NodeRef},
+    plan::{Action, NodeRef, Plan},
     repair::{RepairRefusal, Wanted, decide, plan},
 };
 
@@ -49,9 +48,9 @@ struct Piece {
     progress: Arc<Mutex<Option<String>>>,
 }
 
-/// Why slots were not mended.
+/// Why a step was not done.
 #[derive(Debug, thiserror::Error)]
-enum NotRepaired {
+enum Failed {
     #[error(transparent)]
     Blind(#[from] NoEntry),
     #[error(transparent)]
@@ -64,13 +63,6 @@ enum NotRepaired {
     Weighing(#[from] WeighError),
     #[error(transparent)]
     Run(#[from] RunError),
-}
-
-/// Why a member was not removed.
-#[derive(Debug, thiserror::Error)]
-enum NotRemoved {
-    #[error(transparent)]
-    Blind(#[from] NoEntry),
     #[error(transparent)]
     StillNeeded(#[from] StillNeeded),
     #[error(transparent)]
@@ -141,7 +133,7 @@ impl Work {
     }
 
     /// Begins steps over the links of a look.
-    pub(super) fn begin(&mut self, means: &Means, steps: Vec<(Action, String)>, observation: &Observation) {
+    pub(super) fn begin(&mut self, means: &Means, steps: Vec<(Action, String)>, observation: &Arc<Observation>) {
         let (moves, others): (Vec<_>, Vec<_>) =
             steps.into_iter().partition(|(action, _)| matches!(action, Action::MoveSlots { .. }));
         for step in others {
@@ -152,7 +144,7 @@ impl Work {
         }
     }
 
-    fn begin_together(&mut self, means: &Means, steps: Vec<(Action, String)>, observation: &Observation) {
+    fn begin_together(&mut self, means: &Means, steps: Vec<(Action, String)>, observation: &Arc<Observation>) {
         let piece = Piece {
             steps: steps.clone(),
             begun: Instant::now(),
@@ -162,19 +154,17 @@ impl Work {
         let (number, stop, progress) = (self.next, piece.stop.clone(), Arc::clone(&piece.progress));
         self.next += 1;
         self.pieces.insert(number, piece);
-        let (means, observation) = (means.clone(), copy(observation));
+        let (means, observation) = (means.clone(), Arc::clone(observation));
         let work = async move {
             let outcome = match steps.first() {
-                Some((Action::AddMembers { count }, _)) => means.fleet.add(*count).await.map_err(|error| text(&error)),
+                Some((Action::AddMembers { count }, _)) => means.fleet.add(*count).await.map_err(Failed::from),
                 Some((Action::RemoveMember { member, node }, _)) => {
-                    remove(&means, member, node.as_ref(), &observation).await.map_err(|error| text(&error))
+                    remove(&means, member, node.as_ref(), &observation).await
                 }
-                Some((Action::Repair { .. }, _)) => {
-                    repair(&means, &observation, stop, &progress).await.map_err(|error| text(&error))
-                }
+                Some((Action::Repair { .. }, _)) => repair(&means, &observation, stop, &progress).await,
                 _ => run(&means, steps, &observation, stop, &progress).await,
             };
-            (number, outcome)
+            (number, outcome.map_err(|failed| failed.to_string()))
         };
         self.running.push(work.boxed_local());
     }
@@ -187,18 +177,12 @@ async fn run(
     observation: &Observation,
     stop: CancellationToken,
     progress: &Mutex<Option<String>>,
-) -> Result<(), String> {
-    let decision = Decision { steps, ..Decision::default() };
-    let nodes =
-        observation.view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() });
-    let mut plan = decision.plan("a step of the loop".to_owned(), nodes.collect());
-    weigh(observation, &mut plan, None).await.map_err(|error| text(&error))?;
+) -> Result<(), Failed> {
+    let mut plan = Plan::of_one_stage("a step of the loop".to_owned(), observation.nodes(|_| true), steps);
+    weigh(observation, &mut plan, None).await?;
     let tell = |told: Progress| note(progress, &told);
     let runner = Runner::new(observation.links.clone(), means.patience, &tell);
-    match runner.with_moves(means.moves()).stopped_by(stop).run(&plan).await {
-        Ok(()) | Err(RunError::Stopped) => Ok(()),
-        Err(error) => Err(text(&error)),
-    }
+    ended(runner.with_moves(means.moves()).stopped_by(stop).run(&plan).await)
 }
 
 /// Mends slots that are not as they should be, by what their nodes hold now.
@@ -207,20 +191,25 @@ async fn repair(
     observation: &Observation,
     stop: CancellationToken,
     progress: &Mutex<Option<String>>,
-) -> Result<(), NotRepaired> {
+) -> Result<(), Failed> {
     let fresh = look(means.dialer.as_ref(), &addresses(observation)).await?;
     let held = held(&fresh, true).await?;
     let repairs = decide(&fresh.view, &held, Wanted::default())?;
     let mut plan = plan(&fresh.view, &repairs);
     if !plan.changes_anything() {
-        return Err(NotRepaired::NothingFound);
+        return Err(Failed::NothingFound);
     }
     weigh(&fresh, &mut plan, None).await?;
     let tell = |told: Progress| note(progress, &told);
     let runner = Runner::new(fresh.links, means.patience, &tell).with_moves(means.moves());
-    match runner.despite_failures(true).stopped_by(stop).run(&plan).await {
-        Ok(()) | Err(RunError::Stopped) => Ok(()),
-        Err(error) => Err(error.into()),
+    ended(runner.despite_failures(true).stopped_by(stop).run(&plan).await)
+}
+
+/// That a run was stopped because something else is wanted is no failure.
+fn ended(outcome: Result<(), RunError>) -> Result<(), Failed> {
+    match outcome {
+        Err(RunError::Stopped) => Ok(()),
+        outcome => Ok(outcome?),
     }
 }
 
@@ -235,23 +224,10 @@ fn note(progress: &Mutex<Option<String>>, told: &Progress) {
 }
 
 /// Ends a member for good, with the proof from a look that is made now.
-async fn remove(
-    means: &Means,
-    member: &str,
-    node: Option<&NodeRef>,
-    observation: &Observation,
-) -> Result<(), NotRemoved> {
+async fn remove(means: &Means, member: &str, node: Option<&NodeRef>, observation: &Observation) -> Result<(), Failed> {
     let fresh = look(means.dialer.as_ref(), &addresses(observation)).await?;
     let proof = MayGo::by(&fresh.view, node.map(|node| node.id))?;
     Ok(means.fleet.remove(member, proof).await?)
-}
-
-fn copy(observation: &Observation) -> Observation {
-    Observation { view: observation.view.clone(), links: observation.links.clone(), troubles: Vec::new() }
-}
-
-fn text(error: &impl ToString) -> String {
-    error.to_string()
 }
 
 fn said(progress: &Mutex<Option<String>>) -> Option<String> {

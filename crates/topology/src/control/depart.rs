@@ -5,7 +5,7 @@ use super::{
     situation::{Placed, Standing},
 };
 use crate::{
-    Data, NodeView, ObservedNode, Process,
+    Data, ObservedNode, Process,
     findings::count,
     membership::owns_nothing,
     plan::{Action, NodeRef},
@@ -106,10 +106,8 @@ fn forget(situation: &Situation<'_>, decision: &mut Decision, node: NodeRef, rea
     if situation.members.iter().any(follows) {
         return;
     }
-    let knows = |(_, said): &(&ObservedNode, &NodeView)| said.myself.id != node.id && said.entry(node.id).is_some();
-    let reference =
-        |(by, said): (&ObservedNode, &NodeView)| NodeRef { id: said.myself.id, address: by.address.clone() };
-    let by: Vec<NodeRef> = situation.view.answering().filter(knows).map(reference).collect();
+    let knows = |by: &NodeRef| situation.view.node(by.id).and_then(|by| by.view()?.entry(node.id)).is_some();
+    let by: Vec<NodeRef> = situation.view.references().filter(|by| by.id != node.id && knows(by)).collect();
     if !by.is_empty() {
         decision.step(Action::Forget { node, by }, reason);
     }

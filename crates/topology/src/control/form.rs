@@ -5,7 +5,7 @@ use crate::{
     Slot, SlotSet,
     create::{self, NewNode, Shards},
     findings::count,
-    plan::{Action, NodeRef, Step},
+    plan::{Action, Step},
 };
 use std::ops::ControlFlow;
 
@@ -13,26 +13,20 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     if situation.has_cluster() && !is_half_made(situation) {
         return ControlFlow::Continue(());
     }
-    let missing = situation.missing();
-    if missing > 0 {
-        decision.step(Action::AddMembers { count: missing }, shape_takes(situation));
-    }
-    let (mut nodes, mut silent) = (Vec::new(), Vec::new());
+    start_missing(situation, decision);
+    let mut nodes = Vec::new();
     for placed in &situation.members {
         let said = match placed.standing {
             Standing::Outside(said) => Some(said),
             Standing::In => placed.node.as_ref().and_then(|node| situation.view.node(node.id)?.view()),
             Standing::Silent { .. } => None,
         };
-        match (said, &placed.member.address) {
-            (Some(said), Some(address)) => {
-                let zone = placed.member.zone.clone();
-                nodes.push(NewNode { address: address.clone(), zone, view: said.clone() });
-            }
-            _ => silent.push(placed.member.name.as_str()),
+        if let (Some(said), Some(address)) = (said, &placed.member.address) {
+            let zone = placed.member.zone.clone();
+            nodes.push(NewNode { address: address.clone(), zone, view: said.clone() });
         }
     }
-    if nodes.len() < situation.desired.members() || !silent.is_empty() {
+    if nodes.len() < situation.desired.members().max(situation.members.len()) {
         let wanted = situation.desired.members();
         decision.wait("the cluster", format!("{} of {wanted} servers answer", nodes.len()));
         return ControlFlow::Break(());
@@ -53,7 +47,7 @@ fn cover(situation: &Situation<'_>, decision: &mut Decision) -> Next {
     let shards = situation.view.shards();
     let fewest = shards.iter().filter(|shard| shard.primary.answers()).min_by_key(|shard| shard.slots().len());
     if let Some(shard) = fewest.filter(|_| !slots.is_empty()) {
-        let node = NodeRef { id: shard.primary.account.id, address: shard.primary.node.address.clone() };
+        let node = shard.primary.reference();
         decision.step(Action::AddSlots { node, slots }, "no node owns them");
     }
     ControlFlow::Continue(())
@@ -66,11 +60,15 @@ fn is_half_made(situation: &Situation<'_>) -> bool {
     empty && served < usize::from(Slot::COUNT) && situation.view.silent().next().is_none()
 }
 
-/// Why so many members are wanted, in words.
-pub(super) fn shape_takes(situation: &Situation<'_>) -> String {
-    let (shards, replicas) = (situation.desired.shards, situation.desired.replicas);
-    let members = count(situation.desired.members(), "member");
-    format!("{} with {} each take {members}", count(shards, "shard"), count(replicas, "replica"))
+/// Has the platform run the members that the shape takes and that are not there.
+pub(super) fn start_missing(situation: &Situation<'_>, decision: &mut Decision) {
+    let missing = situation.missing();
+    if missing > 0 {
+        let (shards, replicas) = (situation.desired.shards, situation.desired.replicas);
+        let members = count(situation.desired.members(), "member");
+        let reason = format!("{} with {} each take {members}", count(shards, "shard"), count(replicas, "replica"));
+        decision.step(Action::AddMembers { count: missing }, reason);
+    }
 }
 
 fn first_stage(steps: Vec<Step>) -> Vec<(Action, String)> {

@@ -17,7 +17,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     let owners = || shards.iter().filter(|shard| !shard.slots().is_empty());
     let (all, answering) = (owners().count(), owners().filter(|shard| shard.primary.answers()).count());
     for shard in owners().filter(|shard| !shard.primary.answers()) {
-        let primary = NodeRef { id: shard.primary.account.id, address: shard.primary.node.address.clone() };
+        let primary = shard.primary.reference();
         let silent = situation.memory.silent_for(primary.id);
         let what = format!("a primary for slots {}", shard.slots());
         let address = &primary.address;
@@ -48,8 +48,8 @@ fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String>
     let has_copied = |said: &NodeView| situation.memory.has_copied(&said.server, primary);
     let able = answering().filter(|(_, said)| has_copied(said) == Some(true));
     let best = able.max_by_key(|(_, said)| (said.server.replication_offset, Reverse(said.myself.id)));
-    if let Some((replica, said)) = best {
-        return Ok(NodeRef { id: said.myself.id, address: replica.node.address.clone() });
+    if let Some((replica, _)) = best {
+        return Ok(replica.reference());
     }
     Err(match answering().next() {
         None => format!("{address} does not answer, and no replica of it does"),

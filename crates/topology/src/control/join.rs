@@ -2,7 +2,7 @@
 
 use super::{
     Decision, Next, Situation,
-    form::shape_takes,
+    form::start_missing,
     situation::{Placed, Standing},
 };
 use crate::{
@@ -13,10 +13,7 @@ use crate::{
 use std::ops::ControlFlow;
 
 pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
-    let missing = situation.missing();
-    if missing > 0 {
-        decision.step(Action::AddMembers { count: missing }, shape_takes(situation));
-    }
+    start_missing(situation, decision);
     let mut nodes = situation.answering();
     nodes.retain(|node| !situation.is_passing(node.id));
     // Those that are too many are not let in to be put out again.
@@ -63,13 +60,9 @@ fn strangers(situation: &Situation<'_>) -> Option<(NodeRef, NodeRef)> {
     let knows = |said: &NodeView, other: &NodeView| {
         said.entry(other.myself.id).is_some_and(|entry| !entry.flags.has(&Flag::Handshake))
     };
-    for (node, said) in situation.view.answering() {
-        let owners = || situation.view.answering().filter(|(_, other)| !other.myself.slots.is_empty());
-        let stranger = owners().find(|(_, other)| !knows(said, other));
-        if let Some((other, about)) = stranger {
-            let reference = |node: &crate::ObservedNode, id| NodeRef { id, address: node.address.clone() };
-            return Some((reference(node, said.myself.id), reference(other, about.myself.id)));
-        }
-    }
-    None
+    let all = || situation.view.references().zip(situation.view.answering().map(|(_, said)| said));
+    all().find_map(|(node, said)| {
+        let mut owners = all().filter(|(_, other)| !other.myself.slots.is_empty());
+        owners.find(|(_, other)| !knows(said, other)).map(|(other, _)| (node, other))
+    })
 }

@@ -50,33 +50,30 @@ impl Shape {
             answers: situation.view.answering().map(|(_, said)| said.myself.id).collect(),
         };
         let (owners, empty): (Vec<_>, Vec<_>) = shards.iter().partition(|shard| !shard.slots().is_empty());
-        let drained = deal.choose_owners(owners);
+        deal.choose_owners(owners);
         deal.choose_among_empty(empty);
         deal.choose_among_replicas();
-        deal.orphans(&shards, &drained);
+        deal.orphans(&shards);
         deal.deal_replicas();
         deal.shape
     }
 }
 
 impl Deal<'_> {
-    /// Those of the primaries with slots that own most keep them; gives those that are to give theirs away.
-    fn choose_owners(&mut self, mut owners: Vec<&Shard<'_>>) -> BTreeSet<NodeId> {
+    /// Those of the primaries with slots that own most keep them; the others are to give theirs away.
+    fn choose_owners(&mut self, mut owners: Vec<&Shard<'_>>) {
         // One that is no member leaves before one that is.
         let is_stranger = |shard: &Shard<'_>| self.situation.member_of(shard.primary.account.id).is_none();
         owners
-            .sort_by_key(|shard| (is_stranger(shard), Reverse(shard.slots().len()), reference(&shard.primary).address));
-        let mut drained = BTreeSet::new();
+            .sort_by_key(|shard| (is_stranger(shard), Reverse(shard.slots().len()), shard.primary.reference().address));
         for (at, shard) in owners.into_iter().enumerate() {
-            let holding = Holding { node: reference(&shard.primary), slots: shard.slots().clone() };
+            let holding = Holding { node: shard.primary.reference(), slots: shard.slots().clone() };
             if at < self.situation.desired.shards {
-                self.keep(holding, shard.replicas.iter().map(reference));
+                self.keep(holding, shard.replicas.iter().map(Member::reference));
             } else {
-                drained.insert(holding.node.id);
                 self.shape.drain.push(holding);
             }
         }
-        drained
     }
 
     fn keep(&mut self, holding: Holding, replicas: impl IntoIterator<Item = NodeRef>) {
@@ -93,13 +90,13 @@ impl Deal<'_> {
             let best =
                 (0..empty.len()).min_by_key(|at| empty.get(*at).map(|shard| self.crowd(shard.primary.account.id)));
             let shard = empty.remove(best.unwrap_or_default());
-            let holding = Holding { node: reference(&shard.primary), slots: SlotSet::new() };
-            self.keep(holding, shard.replicas.iter().map(reference));
+            let holding = Holding { node: shard.primary.reference(), slots: SlotSet::new() };
+            self.keep(holding, shard.replicas.iter().map(Member::reference));
         }
-        self.free.extend(empty.iter().map(|shard| reference(&shard.primary)));
+        self.free.extend(empty.iter().map(|shard| shard.primary.reference()));
         for replica in empty.iter().flat_map(|shard| &shard.replicas) {
             if self.situation.is_counted_on(replica.account.id) && replica.answers() {
-                self.free.push(reference(replica));
+                self.free.push(replica.reference());
             }
         }
     }
@@ -141,16 +138,15 @@ impl Deal<'_> {
     }
 
     /// Replicas whose primary is none any more.
-    fn orphans(&mut self, shards: &[Shard<'_>], drained: &BTreeSet<NodeId>) {
+    fn orphans(&mut self, shards: &[Shard<'_>]) {
         let primaries: BTreeSet<NodeId> = shards.iter().map(|shard| shard.primary.account.id).collect();
         for member in self.situation.view.members() {
             let Some(primary) = member.account.primary.filter(|_| member.account.is_replica() && member.answers())
             else {
                 continue;
             };
-            let is_orphan = !primaries.contains(&primary) && !drained.contains(&primary);
-            if is_orphan && self.situation.is_counted_on(member.account.id) {
-                self.free.push(reference(&member));
+            if !primaries.contains(&primary) && self.situation.is_counted_on(member.account.id) {
+                self.free.push(member.reference());
             }
         }
     }
@@ -226,8 +222,4 @@ impl Deal<'_> {
 fn in_sync(view: &ClusterView) -> BTreeSet<NodeId> {
     let linked = view.answering().filter(|(_, said)| said.server.primary_link_up == Some(true));
     linked.map(|(_, said)| said.myself.id).collect()
-}
-
-fn reference(member: &Member<'_>) -> NodeRef {
-    NodeRef { id: member.account.id, address: member.node.address.clone() }
 }

@@ -78,9 +78,7 @@ impl<'a> Situation<'a> {
 
     /// The nodes of the cluster that answer.
     pub(super) fn answering(&self) -> Vec<NodeRef> {
-        let reference =
-            |(node, said): (&ObservedNode, &NodeView)| NodeRef { id: said.myself.id, address: node.address.clone() };
-        self.view.answering().map(reference).collect()
+        self.view.references().collect()
     }
 
     /// The member that is this node.
@@ -109,11 +107,7 @@ impl<'a> Situation<'a> {
                     |peer: &NodeEntry| !peer.flags.has(&Flag::Handshake) && self.view.node(peer.id).is_some();
                 said.peers.iter().any(is_known)
             }
-            Standing::In => {
-                let estranged = self.memory.estranged.get(&id).is_some_and(|time| *time >= GOSSIP);
-                let owns = |said: &NodeView| !said.myself.slots.is_empty();
-                estranged && !self.view.node(id).and_then(|node| node.view()).is_some_and(owns)
-            }
+            Standing::In => self.is_passing(id) && self.memory.estranged.get(&id).is_some_and(|time| *time >= GOSSIP),
             Standing::Silent { .. } => false,
         }
     }
@@ -190,7 +184,7 @@ fn cluster(view: &ClusterView) -> BTreeSet<NodeId> {
     for (_, said) in view.answering() {
         let Some(at) = groups.iter().position(|group| group.contains(&said.myself.id)) else { continue };
         let (slots, answering) = weights.entry(at).or_default();
-        *slots = said.entries().fold(slots.union(&said.myself.slots), |all, entry| all.union(&entry.slots));
+        *slots = said.entries().fold(std::mem::take(slots), |all, entry| all.union(&entry.slots));
         *answering += 1;
     }
     let weight = |at: usize| weights.get(&at).map_or((0, 0), |(slots, answering)| (slots.len(), *answering));

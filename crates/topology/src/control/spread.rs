@@ -52,8 +52,6 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
 
 fn led<'a>(situation: &'a Situation<'_>) -> Vec<Led<'a>> {
     let place = |id: NodeId| situation.place(id);
-    let reference =
-        |member: &crate::Member<'_>| NodeRef { id: member.account.id, address: member.node.address.clone() };
     let shards = situation.view.shards().into_iter().filter(|shard| !shard.slots().is_empty());
     let led = shards.map(|shard| {
         let linked = shard
@@ -62,8 +60,8 @@ fn led<'a>(situation: &'a Situation<'_>) -> Vec<Led<'a>> {
             .filter(|replica| replica.node.view().is_some_and(|said| said.server.primary_link_up == Some(true)));
         Led {
             place: place(shard.primary.account.id),
-            heirs: linked.map(|replica| (reference(replica), place(replica.account.id))).collect(),
-            primary: reference(&shard.primary),
+            heirs: linked.map(|replica| (replica.reference(), place(replica.account.id))).collect(),
+            primary: shard.primary.reference(),
         }
     });
     led.collect()

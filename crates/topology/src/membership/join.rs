@@ -1,6 +1,6 @@
 //! The planner for a node that joins.
 
-use super::{MembershipRefusal, answering, plan, reference, shards_without};
+use super::{MembershipRefusal, plan, shards_without};
 use crate::{
     ClusterView, Flag, NodeEntry, NodeId, SlotSet,
     create::NewNode,
@@ -33,7 +33,7 @@ pub fn plan_join(
     let role = role_of_member(view, new, role)?;
     let primary = primary(view, role)?;
     let new = NodeRef { id: new.view.myself.id, address: new.address.clone() };
-    let mut nodes = answering(view);
+    let mut nodes: Vec<NodeRef> = view.references().collect();
     nodes.retain(|node| node.id != new.id);
     nodes.push(new.clone());
     let meet = (Action::Meet { nodes: nodes.clone() }, "every node is to know the new one".to_owned());
@@ -117,6 +117,6 @@ fn primary(view: &ClusterView, role: Role) -> Result<Option<NodeRef>, Membership
             (None, able.min_by_key(|shard| shard.replicas.iter().filter(|replica| replica.answers()).count()))
         }
     };
-    let found = found.map(|shard| reference(&shard.primary));
+    let found = found.map(|shard| shard.primary.reference());
     found.map(Some).ok_or(MembershipRefusal::NoSuchPrimary { wanted })
 }

@@ -1,6 +1,6 @@
 //! The planners for a node that leaves, and what proves that it may.
 
-use super::{MembershipRefusal, answering, plan, reference, shards_without, unknown};
+use super::{MembershipRefusal, plan, shards_without, unknown};
 use crate::{
     ClusterView, Member, NodeAddr, NodeId, Shard,
     findings::count,
@@ -20,7 +20,7 @@ pub fn plan_leave(view: &ClusterView, id: NodeId) -> Result<Plan, MembershipRefu
     refuse_only_copy(view, id)?;
     let node = NodeRef { id, address: address(view, id) };
     let goal = format!("{} leaves", node.address);
-    let mut by = answering(view);
+    let mut by: Vec<NodeRef> = view.references().collect();
     by.retain(|other| other.id != id);
     let mut stages = Stages::default();
     stages.add([forget(node, by.clone())]);
@@ -38,7 +38,7 @@ pub fn plan_delete(view: &ClusterView, id: NodeId) -> Result<Plan, MembershipRef
     majority_answers(view, id)?;
     refuse_only_copy(view, id)?;
     let node = NodeRef { id, address: address(view, id) };
-    let nodes = answering(view);
+    let nodes: Vec<NodeRef> = view.references().collect();
     let by: Vec<NodeRef> = nodes.iter().filter(|other| other.id != id).cloned().collect();
     if by.is_empty() {
         return Err(MembershipRefusal::OnlyNode { address: node.address });
@@ -103,7 +103,7 @@ fn attach_elsewhere(
     for replica in view.members().filter(follows) {
         let answers = |shard: &PlannedShard| view.node(shard.primary.id).is_some_and(|node| node.said.is_ok());
         let able = expected.iter_mut().filter(|shard| !shard.slots.is_empty() && answers(shard));
-        let replica = reference(&replica);
+        let replica = replica.reference();
         let beside = |shard: &PlannedShard| shard.primary.address.host == replica.address.host;
         let shard = able
             .min_by_key(|shard| (shard.replicas.len(), beside(shard)))

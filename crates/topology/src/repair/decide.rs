@@ -98,11 +98,10 @@ pub(super) fn takeovers(view: &ClusterView) -> Vec<Takeover> {
     let owners = || shards.iter().filter(|shard| !shard.slots().is_empty());
     let majority = owners().filter(|shard| shard.primary.answers()).count() * 2 > owners().count();
     let kind = if majority { FailoverKind::Forced } else { FailoverKind::Takeover };
-    let reference = |member: &Member<'_>| NodeRef { id: member.account.id, address: member.node.address.clone() };
     let takeover = |shard: &crate::Shard<'_>| {
         let read = |member: &&Member<'_>| member.node.view().and_then(|view| view.server.replication_offset);
         let replica = shard.replicas.iter().filter(|replica| replica.answers()).max_by_key(read)?;
-        let (replica, primary) = (reference(replica), reference(&shard.primary));
+        let (replica, primary) = (replica.reference(), shard.primary.reference());
         Some(Takeover { replica, primary, kind })
     };
     owners().filter(|shard| !shard.primary.answers()).filter_map(takeover).collect()

@@ -14,8 +14,7 @@ use std::collections::BTreeMap;
 /// Slots get their owner first, since a cluster that does not serve takes no keys; then keys move, between many nodes at once. Where
 /// replicas are to take the place of silent primaries, the plan does only that: see [`decide()`](super::decide()).
 pub fn plan(view: &ClusterView, repairs: &[Repair]) -> Plan {
-    let nodes: Vec<NodeRef> =
-        view.answering().map(|(node, said)| NodeRef { id: said.myself.id, address: node.address.clone() }).collect();
+    let nodes: Vec<NodeRef> = view.references().collect();
     let mut stages = Stages::default();
     let takeovers = takeovers(view);
     let first_of_two = !takeovers.is_empty();
@@ -148,10 +147,9 @@ fn expected(view: &ClusterView, repairs: &[Repair]) -> Vec<PlannedShard> {
     }
     let all: SlotSet = repairs.iter().map(|repair| repair.slot).collect();
     let takeovers = takeovers(view);
-    let reference = |member: &Member<'_>| NodeRef { id: member.account.id, address: member.node.address.clone() };
     let mut shards: Vec<PlannedShard> = Vec::new();
     for shard in view.shards() {
-        let mut members: Vec<NodeRef> = shard.members().map(reference).collect();
+        let mut members: Vec<NodeRef> = shard.members().map(Member::reference).collect();
         let takeover = takeovers.iter().find(|takeover| takeover.primary.id == shard.primary.account.id);
         if let Some(at) = takeover.and_then(|takeover| members.iter().position(|node| *node == takeover.replica)) {
             members.swap(0, at);
