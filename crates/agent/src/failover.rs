@@ -1,12 +1,14 @@
 //! Taking over from a primary whose death is known: one replica of the shard, at once, by an election.
 
 use crate::{
-    account::Account,
+    account::{Account, Role},
     call,
     counters::Counters,
     events,
+    neighbours::Neighbour,
     shared::Shared,
     succession::{Candidate, can_elect, succession},
+    token::Token,
 };
 use operations::port::{Command, Failover};
 use std::{
@@ -15,14 +17,17 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
-use topology::{NodeAddr, NodeId, NodeView};
+use topology::{Flag, NodeAddr, NodeId, NodeView};
 
 /// How long the own server may take to lose its link to a primary that is dead.
 const LINK_DOWN: Duration = Duration::from_secs(2);
 /// Time between two looks until it has. Then all that was in flight has been applied.
 const LOOK: Duration = Duration::from_millis(2);
-/// How long the agents of the other replicas may take to say how far these are; who does not answer does not count.
+/// How long the agents of other members may take to say how these are; who does not answer is taken to run.
 const ANSWER: Duration = Duration::from_millis(30);
+/// How long the agents of the other replicas may take to say how far these are; who does not answer does not count. Where two decide
+/// that each is the one, both may get votes and neither enough, and servers vote again only after two node timeouts.
+const SIBLING_ANSWER: Duration = Duration::from_millis(250);
 /// How long an election may take before all decide anew.
 const ELECTION: Duration = Duration::from_secs(1);
 /// Time between two looks until then.
@@ -53,6 +58,8 @@ enum Decision {
     Own,
     /// Another replica does.
     Other(NodeId),
+    /// Another replica has, and the own server has not heard of it yet.
+    Done(NodeId),
     /// Nobody can as long as so many primaries are dead.
     NoMajority,
     /// No replica has the data.
@@ -88,12 +95,17 @@ async fn take_turns(shared: &Shared, primary: NodeId, address: &NodeAddr) {
         let patience = match decision {
             Decision::Own => {
                 attempt += 1;
-                elect(shared, address, attempt).await;
+                elect(shared, primary, address, attempt).await;
                 ELECTION
             }
             Decision::Other(id) => {
                 attempt += 1;
                 events::tell(format_args!("replica {} has as much or more: it is to take over", id.short()));
+                ELECTION
+            }
+            Decision::Done(id) => {
+                attempt += 1;
+                events::tell(format_args!("{} has taken over from {address}", id.short()));
                 ELECTION
             }
             Decision::NoMajority if looks < LOOKS => {
@@ -124,7 +136,7 @@ async fn take_turns(shared: &Shared, primary: NodeId, address: &NodeAddr) {
             Decision::Other(id) => drop(passed.insert(id)),
             // Servers vote against a primary only once in a while: as long as they refuse, the dead one had better come back.
             Decision::Own => shared.unelected.store(true, Ordering::Relaxed),
-            Decision::NoMajority | Decision::Nobody => {}
+            Decision::Done(_) | Decision::NoMajority | Decision::Nobody => {}
         }
     }
     events::tell(format_args!(
@@ -150,10 +162,17 @@ async fn standing(shared: &Shared, primary: NodeId) -> Standing {
 }
 
 async fn decide(shared: &Shared, primary: NodeId, view: &NodeView, passed: &BTreeSet<NodeId>) -> Decision {
-    let others: Vec<Account> = match &shared.token {
-        Some(token) => call::accounts(&shared.neighbourhood.neighbours(), token, ANSWER).await,
+    let others = match &shared.token {
+        Some(token) => accounts(shared, token, primary, view).await,
         None => Vec::new(),
     };
+    let followed = |account: &&Account| {
+        let before = account.id.and_then(|id| view.entry(id)).and_then(|entry| entry.primary);
+        before == Some(primary) && account.said.role == Some(Role::Primary) && account.said.slots > 0
+    };
+    if let Some(id) = others.iter().find(followed).and_then(|account| account.id) {
+        return Decision::Done(id);
+    }
     let known: Vec<_> = view.entries().cloned().collect();
     if !can_elect(primary, &known, &others) {
         return Decision::NoMajority;
@@ -169,15 +188,40 @@ async fn decide(shared: &Shared, primary: NodeId, view: &NodeView, passed: &BTre
     }
 }
 
+/// What the agents of all other members say.
+async fn accounts(shared: &Shared, token: &Token, primary: NodeId, view: &NodeView) -> Vec<Account> {
+    let replicas = || view.peers.iter().filter(|peer| peer.primary == Some(primary) && !peer.flags.has(&Flag::Failing));
+    let is_sibling = |neighbour: &Neighbour| {
+        replicas().filter_map(|peer| peer.endpoint.address()).any(|address| address.same_endpoint(&neighbour.server))
+    };
+    let (siblings, others): (Vec<_>, Vec<_>) = shared.neighbourhood.neighbours().into_iter().partition(is_sibling);
+    let (mut accounts, more) = tokio::join!(at_rest(&siblings, token, primary), call::accounts(&others, token, ANSWER));
+    accounts.extend(more);
+    accounts
+}
+
+/// What the agents of the primary's other replicas say once these have lost their links, so that what they have grows no more.
+async fn at_rest(siblings: &[Neighbour], token: &Token, primary: NodeId) -> Vec<Account> {
+    let deadline = Instant::now() + SIBLING_ANSWER;
+    loop {
+        let accounts = call::accounts(siblings, token, SIBLING_ANSWER).await;
+        let is_fed = |account: &Account| account.said.primary == Some(primary) && account.said.link_up == Some(true);
+        if !accounts.iter().any(is_fed) || Instant::now() >= deadline {
+            return accounts;
+        }
+        sleep(LOOK).await;
+    }
+}
+
 /// Asks for an election. The server asks all primaries at once, without waiting until they take the dead one for failed.
-async fn elect(shared: &Shared, address: &NodeAddr, attempt: u32) {
+async fn elect(shared: &Shared, primary: NodeId, address: &NodeAddr, attempt: u32) {
     if attempt == 1 {
         Counters::count(&shared.counters.failovers_begun);
     }
     let again = if attempt == 1 { String::new() } else { format!(", for the {attempt}. time") };
     events::tell(format_args!("taking over from {address}: asking for an election{again}"));
     // Sent again, it lets a server that has given up begin anew, and is no harm to one that has not.
-    if let Err(trouble) = shared.send(Command::Failover(Failover::Forced)).await {
+    if let Err(trouble) = shared.send(Command::Failover(Failover::ForcedFrom(primary))).await {
         events::tell(format_args!("the server {trouble}"));
     }
 }

@@ -26,7 +26,7 @@ use tokio::{
 use topology::{Host, NodeAddr, NodeEntry, NodeId, NodeView};
 
 /// Who asks for the member gets what the server says now. One that says nothing for so long does not answer.
-const NOW: Duration = Duration::from_millis(20);
+const NOW: Duration = Duration::from_millis(200);
 /// A server that has not answered for longer is not ready.
 const STALE: Duration = Duration::from_secs(5);
 

@@ -6,6 +6,11 @@ use redis::{Cmd, ToRedisArgs, cmd};
 use secrecy::ExposeSecret;
 use topology::{Slot, SlotSet};
 
+/// `CLUSTER FAILOVER FORCE` of a server that follows this primary. The server lists its replicas only as long as it knows it for a primary.
+const FAILOVER_FROM: &str = "for _, replica in ipairs(redis.call('CLUSTER', 'REPLICAS', ARGV[1])) do \
+     if string.find(replica, 'myself', 1, true) then return redis.call('CLUSTER', 'FAILOVER', 'FORCE') end end \
+     return redis.error_reply('ERR another one is its primary')";
+
 /// The command as the client library sends it. `MIGRATE` takes the credentials along.
 pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd> {
     Some(match command {
@@ -95,11 +100,12 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
         Command::FunctionDump => words(&["FUNCTION", "DUMP"]),
         Command::FunctionList => words(&["FUNCTION", "LIST"]),
         Command::FunctionRestore(payload) => with(words(&["FUNCTION", "RESTORE"]), payload),
-        Command::Failover(kind) => words(match kind {
-            Failover::Planned => &["CLUSTER", "FAILOVER"],
-            Failover::Forced => &["CLUSTER", "FAILOVER", "FORCE"],
-            Failover::Takeover => &["CLUSTER", "FAILOVER", "TAKEOVER"],
-        }),
+        Command::Failover(kind) => match kind {
+            Failover::Planned => words(&["CLUSTER", "FAILOVER"]),
+            Failover::Forced => words(&["CLUSTER", "FAILOVER", "FORCE"]),
+            Failover::ForcedFrom(primary) => with(words(&["EVAL", FAILOVER_FROM, "0"]), primary.to_string()),
+            Failover::Takeover => words(&["CLUSTER", "FAILOVER", "TAKEOVER"]),
+        },
         Command::Typed(words) => with(Cmd::new(), words),
         _ => return None,
     })

@@ -99,7 +99,12 @@ pub(crate) fn addresses(first: u16, count: u16) -> Vec<String> {
 
 /// Kills a process that the test knows by its lock.
 pub(crate) fn kill(pid: i64) {
-    let status = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+    signal(pid, "KILL");
+}
+
+/// Signals a process that the test knows by its lock.
+pub(crate) fn signal(pid: i64, signal: &str) {
+    let status = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).stderr(Stdio::null()).status();
     assert!(status.is_ok());
 }
 

@@ -228,6 +228,9 @@ pub enum Failover {
     Planned,
     /// Without the primary, by the vote of a majority of the others.
     Forced,
+    /// The same, as long as that one is its primary when the server comes to it (by `EVAL`): a server that has just followed another
+    /// one would be elected in place of that, without what that has written.
+    ForcedFrom(NodeId),
     /// Without the primary and without a vote.
     Takeover,
 }

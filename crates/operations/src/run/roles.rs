@@ -7,13 +7,13 @@ use super::{
 use crate::{
     exchange::accepted,
     functions::{self, Functions},
-    port::{Command, Dispensable, Failover, NodeLink, OnlyACopy},
+    port::{Command, Dispensable, Failover, NodeError, NodeLink, OnlyACopy, Trouble},
 };
 use futures_util::future::try_join;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use topology::{
-    NodeView, Reply, ServerInfo,
+    NodeId, NodeView, Reply, ServerInfo,
     findings::count,
     plan::{FailoverKind, NodeRef},
 };
@@ -101,7 +101,7 @@ impl Runner<'_> {
             }
             if asked.is_none_or(|last| last.elapsed() >= FAILOVER_TRIED) {
                 asked = Some(Instant::now());
-                command(link, Command::Failover(word(kind))).await?;
+                ask_for_failover(link, primary.id, kind).await?;
             }
             sleep(LOOK).await;
         }
@@ -156,11 +156,18 @@ pub(super) async fn forget_on_disk(link: &dyn NodeLink) -> Result<(), RunError> 
     Ok(())
 }
 
-const fn word(kind: FailoverKind) -> Failover {
-    match kind {
+async fn ask_for_failover(replica: &dyn NodeLink, primary: NodeId, kind: FailoverKind) -> Result<(), RunError> {
+    let word = match kind {
         FailoverKind::Planned => Failover::Planned,
-        FailoverKind::Forced => Failover::Forced,
+        FailoverKind::Forced => Failover::ForcedFrom(primary),
         FailoverKind::Takeover => Failover::Takeover,
+    };
+    match command(replica, Command::Failover(word)).await {
+        // A user that may not run scripts.
+        Err(RunError::Node(NodeError { trouble: Trouble::NotPermitted(_), .. })) if kind == FailoverKind::Forced => {
+            command(replica, Command::Failover(Failover::Forced)).await
+        }
+        outcome => outcome,
     }
 }
 

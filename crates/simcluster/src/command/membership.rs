@@ -147,6 +147,9 @@ impl Server {
             return error("ERR Master is down or failed, please use CLUSTER FAILOVER FORCE");
         }
         let primary = primary.id;
+        if matches!(kind, Failover::ForcedFrom(from) if from != primary) {
+            return error("ERR another one is its primary");
+        }
         self.end_asked();
         self.asked.until = bus.now + crate::server::ASKED;
         self.note(bus, format_args!("is asked for a failover: {kind:?}"));
@@ -155,7 +158,7 @@ impl Server {
                 self.raise_epoch(bus);
                 self.take_place(bus);
             }
-            Failover::Forced => self.asked.may_start = true,
+            Failover::Forced | Failover::ForcedFrom(_) => self.asked.may_start = true,
             Failover::Planned => self.tell(bus, primary, Kind::FailoverStart),
         }
         ok()

@@ -280,7 +280,8 @@ impl Stage<'_> {
                 |id: NodeId| view.node(id).and_then(|node| node.view()).is_some_and(|said| said.myself.is_primary());
             is_primary(names.ids[replica]) && !is_primary(names.ids[of])
         };
-        self.say(names, replica, &[Command::Failover(Failover::Planned)], told).await;
+        let of_another = Command::Failover(Failover::ForcedFrom(names.ids[0]));
+        self.say(names, replica, &[of_another, Command::Failover(Failover::Planned)], told).await;
         self.until(|view| takes_over(view, 2, replica) && findings::check(view).is_empty()).await;
         self.look(names, "handed over", told).await;
 

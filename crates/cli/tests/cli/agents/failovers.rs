@@ -1,7 +1,10 @@
 //! A primary dies, with its agent or without.
 
 use super::scene::{Scene, engines, epoch, tell};
-use crate::{local::kill, support::eventually};
+use crate::{
+    local::{kill, signal},
+    support::eventually,
+};
 use std::time::{Duration, Instant};
 use testservers::any_engine;
 
@@ -85,7 +88,26 @@ fn of_two_equal_replicas_one_alone_asks_for_an_election() {
     eventually("two follow it", || scene.replicas_of(elected).len() == 2);
     scene.eventually_healthy();
     let asked = replicas.iter().filter(|port| scene.agent_log(**port).contains("asking for an election")).count();
-    assert_eq!((asked, epoch(elected)), (1, before + 1));
+    let logs: String = replicas.iter().map(|port| scene.agent_log(*port)).collect();
+    assert_eq!((asked, epoch(elected)), (1, before + 1), "{logs}");
+}
+
+#[test]
+fn an_agent_that_answers_late_is_waited_for_before_another_asks_for_an_election() {
+    let Some(engine) = any_engine() else { return };
+    let scene = Scene::up(engine, "--replicas 2", 9);
+    let mut replicas = scene.replicas_of(scene.first);
+    replicas.sort_by_key(|port| scene.member(*port)["id"].to_string());
+    let [heir, other] = replicas[..] else { panic!("two replicas: {replicas:?}") };
+    let agent = scene.agent_pid(heir);
+    signal(agent, "STOP");
+    scene.kill_server(scene.first);
+    eventually("the other one knows of the death", || scene.agent_log(other).contains("is dead"));
+    signal(agent, "CONT");
+    eventually("one is the primary", || replicas.iter().any(|port| scene.role(*port) == "primary"));
+    scene.eventually_healthy();
+    let asked = replicas.iter().filter(|port| scene.agent_log(**port).contains("asking for an election")).count();
+    assert_eq!(asked, 1, "{}\n{}", scene.agent_log(heir), scene.agent_log(other));
 }
 
 #[test]

@@ -35,6 +35,8 @@ fn all_servers_that_come_back_at_other_ports_find_each_other() {
         let name = engine.name.clone();
         let mut scene = Scene::up(engine, "", 6);
         StockClient::connect(&addresses(scene.first, 6), None).write(100);
+        // The loop would find them, too.
+        scene.place.local("hold").succeeded();
         scene.place.local("down").succeeded();
         let to = scene.place.port(6);
         scene.move_members(to);
@@ -44,6 +46,7 @@ fn all_servers_that_come_back_at_other_ports_find_each_other() {
         eventually("every node serves", || scene.ports().all(ok));
         let took = begin.elapsed();
         super::scene::tell_time("all nodes ok at new ports", &name, took);
+        scene.place.local("release").succeeded();
         scene.eventually_healthy();
         StockClient::connect(&addresses(scene.first, 6), None).read(100);
         let logs: String = scene.ports().map(|port| scene.agent_log(port)).collect();
