@@ -234,7 +234,13 @@ fn steps(nodes: &[NewNode], expected: &[PlannedShard]) -> Result<Vec<Step>, Crea
     }
     stages.add(assignments);
     let unnumbered = |node: &NewNode| node.view.peers.is_empty() && node.view.myself.config_epoch == 0;
-    stages.add(nodes.iter().zip(1..).filter(|(node, _)| unnumbered(node)).map(|(node, epoch)| {
+    // Those that come to follow others get the lower ones. A server that has once taken a node for a primary with an epoch takes what it says
+    // with a lower one, that of its primary, for old news: where messages overtake each other it is never known as a replica (Redis 7.2,
+    // Valkey 8.0.10, 8.1.9, 9.0.5, 9.1).
+    let (followers, leaders): (Vec<_>, Vec<_>) =
+        nodes.iter().partition(|node| primary_of.contains_key(&node.view.myself.id));
+    let numbered = followers.into_iter().chain(leaders).zip(1..);
+    stages.add(numbered.filter(|(node, _)| unnumbered(node)).map(|(node, epoch)| {
         let reason = "each node needs an epoch of its own before it meets others".to_owned();
         (Action::SetEpoch { node: reference(node), epoch }, reason)
     }));

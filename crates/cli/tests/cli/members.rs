@@ -129,6 +129,19 @@ fn a_new_replica_joins_with_the_lines_of_the_tools_on_every_engine() {
 }
 
 #[test]
+fn a_new_replica_that_had_a_higher_epoch_than_its_primary_is_outranked_first_on_every_engine() {
+    each_engine(|engine| {
+        let servers = cluster_and_fresh(engine, 4, 3);
+        let (entry, new) = (servers[0].address(), &servers[3]);
+        new.call_ok(&["CLUSTER", "SET-CONFIG-EPOCH", "50"]);
+        tribune(&format!("add-node {} {entry} --replica-of {entry} --yes", new.address())).succeeded();
+        let epoch: u64 = told(&servers[0], "cluster_my_epoch").parse().unwrap();
+        assert!(epoch > 50, "{epoch}");
+        assert_eq!(primary_of(new), Some(id(&servers[0])));
+    });
+}
+
+#[test]
 fn what_keeps_a_node_from_joining_is_told_as_the_tools_tell_it_on_every_engine() {
     each_engine(|engine| {
         let servers = cluster_and_fresh(engine, 5, 3);

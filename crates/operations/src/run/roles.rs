@@ -50,11 +50,34 @@ impl Runner<'_> {
                 continue;
             }
             if view.myself.is_replica() || view.server.keys() == 0 {
+                self.outrank(primary, view.myself.config_epoch).await?;
                 return command(link, Command::Replicate(primary.id)).await;
             }
             if begin.elapsed() >= self.patience.service {
                 let keys = count(view.server.keys(), "key");
                 return Err(changed(replica, format!("it holds {keys} of slots that it does not own")));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Gives a primary a higher config epoch than a node has that comes to follow it. Whoever has once taken that for a primary with a
+    /// higher one takes what it says as a replica for old news, for ever where messages overtake each other (Redis 7.2, Valkey 8.0.10,
+    /// 8.1.9, 9.0.5, 9.1).
+    async fn outrank(&self, primary: &NodeRef, epoch: u64) -> Result<(), RunError> {
+        let begin = Instant::now();
+        loop {
+            let (link, view) = self.fresh(primary).await?;
+            if view.myself.config_epoch >= epoch {
+                return Ok(());
+            }
+            // The next epoch is above all that it has heard of.
+            if view.cluster.current_epoch >= epoch {
+                return command(link, Command::BumpEpoch).await;
+            }
+            if begin.elapsed() >= self.patience.agreement {
+                let missing = format!("{} has not heard of epoch {epoch}", primary.address);
+                return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
             }
             sleep(LOOK).await;
         }

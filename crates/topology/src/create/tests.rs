@@ -30,6 +30,22 @@ fn three_zones_with_two_hosts_each() {
 }
 
 #[test]
+fn nodes_that_come_to_follow_others_get_lower_epochs_than_these() {
+    let plan = plan(&six(), 1, Shards::AsManyAsPossible).unwrap();
+    let epochs: BTreeMap<NodeId, u64> = plan
+        .steps
+        .iter()
+        .filter_map(
+            |step| if let Action::SetEpoch { node, epoch } = &step.action { Some((node.id, *epoch)) } else { None },
+        )
+        .collect();
+    assert_eq!(epochs.len(), 6);
+    for shard in &plan.expected_after {
+        assert!(shard.replicas.iter().all(|replica| epochs[&replica.id] < epochs[&shard.primary.id]), "{epochs:?}");
+    }
+}
+
+#[test]
 fn slots_are_cut_as_redis_trib_cuts_them() {
     let sizes: Vec<_> = even_slots(3).iter().map(ToString::to_string).collect();
     assert_eq!(sizes, ["0-5460", "5461-10922", "10923-16383"]);
