@@ -2,7 +2,7 @@
 
 mod reply;
 
-use crate::{events, metrics, shared::Shared};
+use crate::{call, events, launch, metrics, shared::Shared};
 use hyper::{
     Method, Request, StatusCode, body::Incoming, header::AUTHORIZATION, server::conn::http1, service::service_fn,
 };
@@ -44,7 +44,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, address: SocketAddr) {
         tokio::spawn(async move {
             let answer = service_fn(|request| {
                 let shared = Arc::clone(&shared);
-                async move { Ok::<_, Infallible>(answer(&shared, &request).await) }
+                async move { Ok::<_, Infallible>(answer(&shared, request).await) }
             });
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
@@ -87,17 +87,20 @@ async fn accept(
     None
 }
 
-async fn answer(shared: &Shared, request: &Request<Incoming>) -> hyper::Response<Reply> {
-    let path = request.uri().path();
+async fn answer(shared: &Shared, request: Request<Incoming>) -> hyper::Response<Reply> {
+    let path = request.uri().path().to_owned();
     // Before anything is told of what there is.
     let secret = path.starts_with("/v1/");
     if secret && !shared.token.as_ref().is_some_and(|token| token.is_in(request.headers().get(AUTHORIZATION))) {
         return reply::unauthorized();
     }
-    if request.method() != Method::GET {
-        return reply::text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n");
+    if request.method() == Method::PUT && path == "/v1/launch" {
+        return take(shared, request.into_body()).await;
     }
-    match path {
+    if request.method() != Method::GET {
+        return reply::text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered, and PUT of /v1/launch\n");
+    }
+    match path.as_str() {
         "/livez" => reply::text(StatusCode::OK, "ok\n"),
         "/readyz" => match shared.why_not_ready() {
             None => reply::text(StatusCode::OK, "ready\n"),
@@ -107,5 +110,17 @@ async fn answer(shared: &Shared, request: &Request<Incoming>) -> hyper::Response
         "/v1/member" => reply::json(&shared.fresh_account().await),
         "/v1/watch" => reply::lines(shared.watch()),
         _ => reply::text(StatusCode::NOT_FOUND, "there is no such page\n"),
+    }
+}
+
+/// Has the server take what it is to run with.
+async fn take(shared: &Shared, mut body: Incoming) -> hyper::Response<Reply> {
+    let wanted = match call::read_json(&mut body).await {
+        Ok(wanted) => wanted,
+        Err(error) => return reply::text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
+    match launch::take(shared, wanted).await {
+        Ok(running) => reply::json(&running),
+        Err(error) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }
 }

@@ -1,14 +1,22 @@
 //! Asking other agents.
 
-use crate::{account::Account, happening::Happening, neighbours::Neighbour, token::Token};
+use crate::{
+    account::Account,
+    happening::Happening,
+    launch::{Launch, Running},
+    neighbours::Neighbour,
+    token::Token,
+};
 use futures_util::future::join_all;
 use hyper::{
     Request, Response, StatusCode,
     body::{Body, Bytes, Incoming},
     client::conn::http1::{self, SendRequest},
     header::{AUTHORIZATION, HOST},
+    http::request,
 };
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use std::{future::poll_fn, net::SocketAddr, pin::Pin, time::Duration};
 use tokio::{
     net::TcpStream,
@@ -17,6 +25,8 @@ use tokio::{
 
 /// No answer and no line is longer, bytes.
 const LONGEST: usize = 64 << 10;
+/// How long an agent may take to have its server take settings.
+const TAKES: Duration = Duration::from_secs(10);
 /// How long an agent may take to begin a stream.
 const BEGINS: Duration = Duration::from_secs(1);
 /// A stream gives a sign of life more often than this, or is given up.
@@ -24,15 +34,21 @@ const SILENT: Duration = Duration::from_secs(30);
 
 /// Why an agent was not asked, or gave no answer that could be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
+#[non_exhaustive]
+pub enum CallError {
+    /// There is no connection.
     #[error("it cannot be reached: {0}")]
     Unreachable(#[from] std::io::Error),
+    /// It takes too long.
     #[error("it does not answer in time")]
     Late,
+    /// The connection broke.
     #[error("the connection failed: {0}")]
     Http(#[from] hyper::Error),
+    /// It does not do it.
     #[error("it answered with status {0}")]
     Refused(StatusCode),
+    /// What came is something else.
     #[error("its answer is not what was asked for")]
     Content,
 }
@@ -85,8 +101,26 @@ pub(crate) async fn accounts(neighbours: &[Neighbour], token: &Token, limit: Dur
 
 async fn account(agent: SocketAddr, token: &Token) -> Result<Account, CallError> {
     let (mut response, _sender) = get(agent, "/v1/member", token).await?;
+    read_json(response.body_mut()).await
+}
+
+/// Has the server of this agent take what it is to run with, as far as it does so while it runs; tells what it runs with now.
+///
+/// # Errors
+/// When the agent does not answer in time, or its server does not.
+pub async fn take(agent: SocketAddr, token: &Token, launch: &Launch) -> Result<Running, CallError> {
+    let text = serde_json::to_string(launch).map_err(|_| CallError::Content)?;
+    let put = async {
+        let (mut response, _sender) = send(agent, Request::put("/v1/launch"), token, text).await?;
+        read_json(response.body_mut()).await
+    };
+    timeout(TAKES, put).await.map_err(|_| CallError::Late)?
+}
+
+/// What a body says, as JSON; none is longer than any answer.
+pub(crate) async fn read_json<T: DeserializeOwned>(body: &mut Incoming) -> Result<T, CallError> {
     let mut text = Vec::new();
-    while let Some(bytes) = next_bytes(response.body_mut()).await? {
+    while let Some(bytes) = next_bytes(body).await? {
         text.extend_from_slice(&bytes);
         if text.len() > LONGEST {
             return Err(CallError::Content);
@@ -143,14 +177,23 @@ async fn get(
     path: &str,
     token: &Token,
 ) -> Result<(Response<Incoming>, SendRequest<String>), CallError> {
+    send(agent, Request::get(path), token, String::new()).await
+}
+
+async fn send(
+    agent: SocketAddr,
+    request: request::Builder,
+    token: &Token,
+    body: String,
+) -> Result<(Response<Incoming>, SendRequest<String>), CallError> {
     let stream = TcpStream::connect(agent).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Ends when the answer is read or both halves are dropped.
     tokio::spawn(connection);
     let authorization = token.authorization().ok_or(CallError::Content)?;
-    let request = Request::get(path).header(HOST, agent.to_string()).header(AUTHORIZATION, authorization);
-    let response = sender.send_request(request.body(String::new()).map_err(|_| CallError::Content)?).await?;
+    let request = request.header(HOST, agent.to_string()).header(AUTHORIZATION, authorization);
+    let response = sender.send_request(request.body(body).map_err(|_| CallError::Content)?).await?;
     if response.status() == StatusCode::OK {
         Ok((response, sender))
     } else {

@@ -76,6 +76,16 @@ impl MemberDirectory {
         self.0.join("state.json")
     }
 
+    /// What the server runs with: a [`Running`](crate::Running), written by the agent.
+    pub fn launch(&self) -> PathBuf {
+        self.0.join("launch.json")
+    }
+
+    /// The settings that the server gets beyond its configuration file, in the words of that, written by the agent at each start.
+    pub(crate) fn settings_conf(&self) -> PathBuf {
+        self.0.join("settings.conf")
+    }
+
     /// The record lock that the agent holds while it runs.
     pub fn agent_lock(&self) -> PathBuf {
         self.0.join("agent.lock")

@@ -52,6 +52,15 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     serde_json::from_slice(&text).map_err(|source| FileError::Content { path: path.to_owned(), source })
 }
 
+/// What the file holds; none where there is no such file.
+pub fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
+    match read(path) {
+        Ok(value) => Ok(Some(value)),
+        Err(FileError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Replaces the file. There must be one writer only.
 pub fn write<T: Serialize>(path: &Path, value: &T, survives: Survives) -> Result<(), FileError> {
     let mut text =

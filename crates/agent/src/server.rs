@@ -10,7 +10,7 @@ use crate::{
 };
 use rustix::process::{Pid, kill_process_group};
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -30,6 +30,8 @@ pub(crate) enum StartError {
     Member(#[from] FileError),
     #[error("{} cannot be written: {source}", path.display())]
     Log { path: PathBuf, source: io::Error },
+    #[error("{} cannot be written: {source}", path.display())]
+    Settings { path: PathBuf, source: io::Error },
     #[error("no process can be made in {}: {source}", directory.display())]
     Process { directory: PathBuf, source: io::Error },
 }
@@ -44,6 +46,13 @@ pub(crate) struct Server {
     log_from: u64,
 }
 
+/// Settings as a configuration file of the server: a value in double quotes may hold spaces, and is empty where it is "".
+fn settings(member: &Member) -> String {
+    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
+    let lines = member.settings.iter().map(|(name, value)| format!("{name} \"{}\"", quoted(value)));
+    lines.chain([String::new()]).collect::<Vec<_>>().join("\n")
+}
+
 impl Server {
     /// Makes the process. To be called on the main thread: the server dies with the thread that made it.
     pub(crate) fn start(directory: &MemberDirectory, exec_program: &Path) -> Result<Self, StartError> {
@@ -55,6 +64,12 @@ impl Server {
         let mut command = Command::new(exec_program);
         command.arg0("tribune").arg("exec-server").arg(directory.server_lock()).arg(std::process::id().to_string());
         command.arg("--").arg(&member.program).args(&member.arguments);
+        if !member.settings.is_empty() {
+            let path = directory.settings_conf();
+            fs::write(&path, settings(&member))
+                .map_err(|source| StartError::Settings { path: path.clone(), source })?;
+            command.arg("--include").arg(path);
+        }
         command.current_dir(directory.data()).stdin(Stdio::null()).stdout(output).stderr(errors);
         for secret in SECRET_VARIABLES {
             command.env_remove(secret);

@@ -104,6 +104,11 @@ impl Shared {
         }
     }
 
+    /// The member's directory.
+    pub(crate) const fn directory(&self) -> &MemberDirectory {
+        &self.directory
+    }
+
     /// The run that the agent is at.
     pub(crate) fn run(&self) -> Run {
         *self.run.borrow()

@@ -6,7 +6,6 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    io,
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -61,11 +60,7 @@ impl State {
     /// # Errors
     /// When there is a file, and it cannot be read.
     pub fn read(directory: &Path) -> Result<Option<Self>, FileError> {
-        match file::read(&MemberDirectory::new(directory).state()) {
-            Ok(state) => Ok(Some(state)),
-            Err(FileError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        file::read_if_there(&MemberDirectory::new(directory).state())
     }
 
     /// How long it is from `now` until the server will be started again, while that is waited for.

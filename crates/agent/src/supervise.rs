@@ -7,6 +7,7 @@ use crate::{
     events::{self, seconds},
     hand_over::hand_over,
     happening::Happening,
+    launch::Running,
     lock::Signal,
     logs,
     report::Report,
@@ -100,6 +101,10 @@ impl Agent {
         }
         let server = Server::start(&self.directory, &self.exec_program)?;
         self.shared.begun(server.pid(), server.member.port);
+        let running = Running { server_pid: server.pid(), launch: server.member.launch(), declined: None };
+        if let Err(error) = running.write(&self.directory) {
+            events::tell(error);
+        }
         self.report.started(server.pid(), self.backoff.in_crash_loop());
         let (program, port) = (server.member.program.display(), server.member.port);
         events::tell(format_args!("started {program} for port {port} as process {}", server.pid()));

@@ -1,8 +1,8 @@
 //! A cluster of this machine: its directory and the processes that work in it.
 
-use crate::{Engine, LocalError, MemberStatus, Settings, checks, member};
+use crate::{LocalError, MemberStatus, Settings, checks, member};
 use agent::{
-    MemberDirectory, SECRET_VARIABLES, Token,
+    Launch, MemberDirectory, SECRET_VARIABLES, Token,
     file::{self, Survives},
     lock::{self, LockError, RecordLock, Signal},
 };
@@ -74,7 +74,7 @@ impl Cluster {
         self.directory.join("members")
     }
 
-    fn member_directory(&self, port: u16) -> MemberDirectory {
+    pub(crate) fn member_directory(&self, port: u16) -> MemberDirectory {
         MemberDirectory::new(self.members_directory().join(port.to_string()))
     }
 
@@ -127,7 +127,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When a port is taken or the disk has no room: then nothing was written.
-    pub fn write_members(&self, first: u16, count: usize, engine: &Engine) -> Result<Vec<u16>, LocalError> {
+    pub fn write_members(&self, first: u16, count: usize, launch: &Launch) -> Result<Vec<u16>, LocalError> {
         let ports = checks::ports(first, count)?;
         let present = self.ports()?;
         if let Some(port) = ports.iter().find(|port| present.contains(port)) {
@@ -142,7 +142,7 @@ impl Cluster {
         let token = self.token_file();
         Token::ensure(&token)?;
         for port in &ports {
-            member::write(*port, &self.member_directory(*port), engine, &token)?;
+            member::write(*port, &self.member_directory(*port), launch.clone(), &token)?;
         }
         Ok(ports)
     }

@@ -1,8 +1,9 @@
 //! The members of a cluster of this machine, as the loop that keeps it sees them.
 
 use crate::{Cluster, LocalError, MemberState, MemberStatus, address};
+use agent::Launch;
 use futures_util::future::BoxFuture;
-use operations::port::{Fleet, FleetError, MayGo};
+use operations::port::{Fleet, FleetError, MayGo, MayRestart};
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::sync::Notify;
 use topology::{Data, FleetMember, Process};
@@ -20,13 +21,13 @@ impl LocalFleet {
         Self { cluster, changed }
     }
 
-    fn member(&self, status: &MemberStatus) -> FleetMember {
+    fn member(&self, status: &MemberStatus, wanted: &Launch) -> Result<FleetMember, LocalError> {
         let process = match status.state {
             MemberState::Running | MemberState::Paused => Process::Runs,
             MemberState::Starting | MemberState::CrashLoop => Process::Starts,
             MemberState::Stopped => Process::Stopped,
         };
-        FleetMember {
+        Ok(FleetMember {
             name: status.port.to_string(),
             address: Some(address(status.port)),
             host: Ipv4Addr::LOCALHOST.to_string(),
@@ -35,17 +36,24 @@ impl LocalFleet {
             // While it runs it says so itself.
             id: if process == Process::Runs { None } else { self.cluster.kept_id(status.port) },
             data: if self.cluster.has_run(status.port) { Data::Kept } else { Data::Nothing },
-        }
+            update: self.cluster.update_of(status, wanted)?,
+            trouble: trouble(status),
+        })
+    }
+
+    fn members_now(&self) -> Result<Vec<FleetMember>, LocalError> {
+        let (members, wanted) = (self.cluster.members()?, self.cluster.settings()?.launch());
+        members.iter().map(|status| self.member(status, &wanted)).collect()
     }
 
     fn add_now(&self, count: usize) -> Result<(), LocalError> {
-        let engine = self.cluster.settings()?.engine;
+        let launch = self.cluster.settings()?.launch();
         let last = self.cluster.ports()?.last().copied().unwrap_or_default();
         let (mut port, mut made, mut refused) = (last, 0, None);
         // Ports that something else has are left out.
         while made < count && port < last.saturating_add(FURTHER) {
             port = port.saturating_add(1);
-            match self.cluster.write_members(port, 1, &engine) {
+            match self.cluster.write_members(port, 1, &launch) {
                 Ok(_) => made += 1,
                 Err(error @ LocalError::PortTaken { .. }) => refused = Some(error),
                 Err(error) => return Err(error),
@@ -65,8 +73,12 @@ const FURTHER: u16 = 200;
 impl Fleet for LocalFleet {
     fn members(&self) -> BoxFuture<'_, Result<Vec<FleetMember>, FleetError>> {
         Box::pin(async {
-            let members = self.cluster.members().map_err(|error| failed(&error))?;
-            Ok(members.iter().map(|status| self.member(status)).collect())
+            let mut members = self.members_now();
+            // One that goes while it is looked at is not there the next time.
+            if members.is_err() {
+                members = self.members_now();
+            }
+            members.map_err(|error| failed(&error))
         })
     }
 
@@ -79,9 +91,20 @@ impl Fleet for LocalFleet {
         self.cluster.held().or_else(by_command)
     }
 
+    fn update<'a>(&'a self, member: &'a str) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async move {
+            let taken = self.cluster.take(port_of(member)?).await;
+            taken.map_err(|error| FleetError(format!("member {member} was not told: {error}")))
+        })
+    }
+
+    fn restart<'a>(&'a self, member: &'a str, _: MayRestart) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async move { self.cluster.restart(port_of(member)?).await.map_err(|error| failed(&error)) })
+    }
+
     fn remove<'a>(&'a self, member: &'a str, _: MayGo) -> BoxFuture<'a, Result<(), FleetError>> {
         Box::pin(async move {
-            let port: u16 = member.parse().map_err(|_| FleetError(format!("no member is named {member}")))?;
+            let port = port_of(member)?;
             let cluster = self.cluster.clone();
             let work = move || cluster.take_out(port).and_then(|()| cluster.discard(port));
             let removed = tokio::task::spawn_blocking(work).await;
@@ -89,6 +112,17 @@ impl Fleet for LocalFleet {
             removed.map_err(|error| FleetError(error.to_string()))?.map_err(|error| failed(&error))
         })
     }
+}
+
+fn port_of(member: &str) -> Result<u16, FleetError> {
+    member.parse().map_err(|_| FleetError(format!("no member is named {member}")))
+}
+
+/// Why a member's server does not run, if it ended by itself.
+fn trouble(status: &MemberStatus) -> Option<String> {
+    let exit = status.last_exit.as_ref().filter(|_| status.state != MemberState::Running)?;
+    let words = status.last_words.last().map(|line| format!(", after saying \"{line}\"")).unwrap_or_default();
+    Some(format!("its server {exit}{words}"))
 }
 
 fn failed(error: &LocalError) -> FleetError {

@@ -15,6 +15,7 @@ mod member;
 mod ready;
 mod settings;
 mod supervise;
+mod updating;
 
 pub use checks::ports_of;
 pub use cluster::{Cluster, CommandLock};

@@ -1,7 +1,7 @@
 //! A member: a directory, an agent, a server.
 
-use crate::{Engine, LocalError, checks};
-use agent::{Member, MemberDirectory, Phase, State, lock};
+use crate::{LocalError, checks};
+use agent::{Launch, Member, MemberDirectory, Phase, State, lock};
 use serde::Serialize;
 use std::{
     fs,
@@ -106,14 +106,14 @@ fn is_paused(pid: i32) -> bool {
 }
 
 /// Writes a member's directory: its server's configuration and what its agent starts.
-pub(crate) fn write(port: u16, directory: &MemberDirectory, engine: &Engine, token: &Path) -> Result<(), LocalError> {
+pub(crate) fn write(port: u16, directory: &MemberDirectory, launch: Launch, token: &Path) -> Result<(), LocalError> {
     let data = directory.data();
     fs::create_dir_all(&data).map_err(|source| LocalError::Directory { path: data, source })?;
     let conf = directory.server_conf();
     fs::write(&conf, configuration(port)).map_err(|source| LocalError::Directory { path: conf.clone(), source })?;
     let arguments = vec![conf.to_string_lossy().into_owned()];
-    let member = Member::new(&engine.program, arguments, port).answering(port.saturating_add(checks::AGENT), token);
-    Ok(member.write(directory.path())?)
+    let member = Member::new(&launch.program, arguments, port).answering(port.saturating_add(checks::AGENT), token);
+    Ok(member.with(launch).write(directory.path())?)
 }
 
 fn configuration(port: u16) -> String {

@@ -1,7 +1,9 @@
 //! What a cluster was asked to be: `cluster.json`.
 
 use crate::Engine;
+use agent::Launch;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use topology::control::Desired;
 
 /// What a cluster was asked to be.
@@ -18,6 +20,12 @@ pub struct Settings {
     /// How many replicas there are to be beyond these, wherever there are fewest.
     #[serde(default)]
     pub extra: usize,
+    /// Settings of the servers beyond those of their configuration files, which they override.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// Counts the restarts of all members, one after another, that were asked for without anything else.
+    #[serde(default)]
+    pub round: u64,
     /// Whether it was made to the end: its members know each other and keep that in their data.
     pub formed: bool,
 }
@@ -25,7 +33,14 @@ pub struct Settings {
 impl Settings {
     /// Settings of a cluster that is still to be made.
     pub const fn new(engine: Engine, shards: usize, replicas: usize) -> Self {
-        Self { format: 1, engine, shards, replicas, extra: 0, formed: false }
+        let settings = BTreeMap::new();
+        Self { format: 1, engine, shards, replicas, extra: 0, settings, round: 0, formed: false }
+    }
+
+    /// What each of its servers is to run with.
+    pub fn launch(&self) -> Launch {
+        let (program, version) = (self.engine.program.clone(), Some(self.engine.version.clone()));
+        Launch { program, version, settings: self.settings.clone(), round: self.round }
     }
 
     /// The shape that the loop keeps it in.

@@ -11,7 +11,7 @@ pub use command::{
     OwnsNothing, Rehearsal, Restoration, SlotState, Superseded, ValueType,
 };
 pub use error::{NodeError, TlsTrouble, Trouble};
-pub use fleet::{Fleet, FleetError, MayGo, StillNeeded};
+pub use fleet::{Fleet, FleetError, MayGo, MayRestart, StillNeeded};
 pub use reading::Reading;
 pub use replication::{Replicated, ReplicationDialer, ReplicationLink, ReplicationOptions};
 

@@ -5,13 +5,13 @@ use crate::{
     simulation::{Number, ServerOptions, Simulation},
 };
 use futures_util::future::BoxFuture;
-use operations::port::{Fleet, FleetError, MayGo};
+use operations::port::{Fleet, FleetError, MayGo, MayRestart};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use topology::{Data, FleetMember, Process};
+use topology::{Data, FleetMember, Process, Update};
 
 /// How a platform runs servers, and what goes wrong with it.
 #[derive(Clone, Debug)]
@@ -34,6 +34,14 @@ pub struct SimulatedFleet {
     simulation: Simulation,
     platform: Arc<Mutex<Platform>>,
     members: Arc<Mutex<BTreeMap<Number, Kept>>>,
+    wanted: Arc<Mutex<Wanted>>,
+}
+
+/// What members are to run with, and what none can run with: by numbers that mean nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
+    build: u32,
+    bad: Option<u32>,
 }
 
 /// What the platform knows of a member.
@@ -42,13 +50,15 @@ struct Kept {
     host: usize,
     zone: usize,
     data: Data,
+    /// What it runs with, or is started with next.
+    build: u32,
 }
 
 impl SimulatedFleet {
     /// A platform without members.
     pub fn new(simulation: &Simulation, platform: Platform) -> Self {
         let platform = Arc::new(Mutex::new(platform));
-        Self { simulation: simulation.clone(), platform, members: Arc::default() }
+        Self { simulation: simulation.clone(), platform, members: Arc::default(), wanted: Arc::default() }
     }
 
     /// From now on nothing goes wrong with it any more.
@@ -61,6 +71,23 @@ impl SimulatedFleet {
     pub fn misbehave(&self, late: u64, faults: u64) {
         let mut platform = lock(&self.platform);
         (platform.late, platform.faults) = (late, faults);
+    }
+
+    /// From now on members are to run with this.
+    pub fn want(&self, build: u32) {
+        self.simulation.note(&format!("members are to run with build {build}"));
+        lock(&self.wanted).build = build;
+    }
+
+    /// No server can run with this.
+    pub fn spoil(&self, build: u32) {
+        lock(&self.wanted).bad = Some(build);
+    }
+
+    /// Whether all members run with what they are to run with.
+    pub fn is_updated(&self) -> bool {
+        let wanted = lock(&self.wanted).build;
+        lock(&self.members).values().all(|kept| kept.build == wanted)
     }
 
     /// Its members, by number.
@@ -93,6 +120,10 @@ impl SimulatedFleet {
 
     /// Starts a member that is down.
     pub fn start(&self, number: Number) {
+        let build = lock(&self.members).get(&number).map(|kept| kept.build);
+        if build.is_some() && build == lock(&self.wanted).bad {
+            return;
+        }
         self.simulation.start(number);
         if let Some(kept) = lock(&self.members).get_mut(&number) {
             kept.data = Data::Kept;
@@ -130,8 +161,11 @@ impl SimulatedFleet {
             .on_host(&format!("host-{host}"))
             .with_setting("cluster-allow-replica-migration", "no");
         let number = self.simulation.add_server(&options);
-        lock(&self.members).insert(number, Kept { host, zone, data: Data::Nothing });
-        if platform.late > 0 {
+        let wanted = *lock(&self.wanted);
+        lock(&self.members).insert(number, Kept { host, zone, data: Data::Nothing, build: wanted.build });
+        if wanted.bad == Some(wanted.build) {
+            self.simulation.kill(number);
+        } else if platform.late > 0 {
             self.simulation.kill(number);
             let after = Duration::from_millis(self.simulation.draw(platform.late));
             let fleet = self.clone();
@@ -154,7 +188,7 @@ impl Fleet for SimulatedFleet {
             if self.fault().is_some() {
                 return Err(FleetError("the platform does not answer".to_owned()));
             }
-            let members = lock(&self.members).clone();
+            let (members, wanted) = (lock(&self.members).clone(), lock(&self.wanted).build);
             let member = |(number, kept): (&Number, &Kept)| FleetMember {
                 name: number.to_string(),
                 address: Some(self.simulation.address(*number)),
@@ -163,6 +197,8 @@ impl Fleet for SimulatedFleet {
                 process: if self.simulation.is_up(*number) { Process::Runs } else { Process::Starts },
                 id: Some(self.simulation.id(*number)),
                 data: kept.data,
+                update: if kept.build == wanted { Update::Current } else { Update::NeedsRestart },
+                trouble: None,
             };
             Ok(members.iter().map(member).collect())
         })
@@ -176,6 +212,31 @@ impl Fleet for SimulatedFleet {
             }
             for _ in 0..count {
                 self.make();
+            }
+            match fault {
+                Some(_) => Err(FleetError("the platform's answer is lost".to_owned())),
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn update<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async { Err(FleetError("only a restart changes what a server runs with".to_owned())) })
+    }
+
+    fn restart<'a>(&'a self, member: &'a str, _: MayRestart) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async move {
+            let fault = self.fault();
+            if fault == Some(true) {
+                return Err(FleetError("the platform refuses".to_owned()));
+            }
+            if let Ok(number) = member.parse::<Number>() {
+                let wanted = lock(&self.wanted).build;
+                self.simulation.note(&format!("the platform restarts server-{number} with build {wanted}"));
+                if let Some(kept) = lock(&self.members).get_mut(&number) {
+                    kept.build = wanted;
+                }
+                self.kill_for(&[number], Duration::from_millis(self.simulation.draw(500)));
             }
             match fault {
                 Some(_) => Err(FleetError("the platform's answer is lost".to_owned())),

@@ -11,6 +11,7 @@ mod join;
 mod memory;
 mod move_slots;
 mod roles;
+mod roll;
 mod shape;
 mod situation;
 mod spread;
@@ -68,7 +69,7 @@ pub fn decide(world: &World<'_>) -> Decision {
     let situation = Situation::of(world);
     let mut decision = Decision::default();
     // A failover comes before all else; slots are moved by nodes that know each other; nobody leaves before others have what it had.
-    let concerns: [fn(&Situation<'_>, &mut Decision) -> Next; 8] = [
+    let concerns: [fn(&Situation<'_>, &mut Decision) -> Next; 9] = [
         heal::decide,
         form::decide,
         join::decide,
@@ -76,6 +77,7 @@ pub fn decide(world: &World<'_>) -> Decision {
         roles::decide,
         move_slots::decide,
         depart::decide,
+        roll::decide,
         spread::decide,
     ];
     for concern in concerns {

@@ -24,6 +24,27 @@ pub struct FleetMember {
     pub id: Option<NodeId>,
     /// What it keeps of earlier runs.
     pub data: Data,
+    /// How far it is with what it is to run with.
+    #[serde(default)]
+    pub update: Update,
+    /// Why its server does not run or end well, in the platform's words, if so: a clause without its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// How what a member's server runs with, program and settings, stands to what it is to run with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Update {
+    /// It is the same; of a server that does not run, what it is started with next.
+    #[default]
+    Current,
+    /// Something else is wanted, which its server may take at run time.
+    Outdated,
+    /// Something else is wanted, which only a restart gives it. Until that is asked for, it would start with what it had.
+    NeedsRestart,
+    /// Its server refuses what is wanted, in these words.
+    Refused(String),
 }
 
 /// What a member's server process is at, by the word of the platform, which is its parent.

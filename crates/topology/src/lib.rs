@@ -47,7 +47,7 @@ pub use address::{Host, NodeAddr, NotAnAddress, behind_userinfo};
 pub use basis::{NotAPrimary, NotYet};
 pub use cluster_info::ClusterInfo;
 pub use cluster_view::{ClusterView, Member, ObservedNode, Shard, Silence};
-pub use fleet::{Data, FleetMember, Process};
+pub use fleet::{Data, FleetMember, Process, Update};
 pub use node_entry::{Endpoint, Flag, Flags, NodeEntry, NotANodeEntry};
 pub use node_id::{NodeId, NotANodeId};
 pub use node_view::{NodeView, NotAView, SlotMap};

@@ -240,6 +240,22 @@ pub enum Action {
         #[serde(skip_serializing_if = "Option::is_none")]
         node: Option<NodeRef>,
     },
+    /// Have a member's server take what it is to run with, as far as it does so while it runs.
+    UpdateMember {
+        /// The platform's name for it.
+        member: String,
+        /// The node that it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<NodeRef>,
+    },
+    /// Have the platform end a member's server orderly and start it again with what it is to run with.
+    RestartMember {
+        /// The platform's name for it.
+        member: String,
+        /// The node that it is or was, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<NodeRef>,
+    },
     /// Let all these nodes forget one that owns nothing any more.
     Forget {
         /// The node to forget.
@@ -395,7 +411,9 @@ impl Action {
             | Self::AwaitReplicas { nodes } => nodes.iter_mut().collect(),
             Self::Forget { node, by } => std::iter::once(node).chain(by).collect(),
             Self::AddMembers { .. } => Vec::new(),
-            Self::RemoveMember { node, .. } => node.iter_mut().collect(),
+            Self::RemoveMember { node, .. } | Self::UpdateMember { node, .. } | Self::RestartMember { node, .. } => {
+                node.iter_mut().collect()
+            }
             Self::ImportKeys { to, .. } => to.iter_mut().map(|share| &mut share.node).collect(),
         }
     }
@@ -431,6 +449,8 @@ impl Action {
             Self::Repair { .. } => "repair",
             Self::AddMembers { .. } => "add-members",
             Self::RemoveMember { .. } => "remove-member",
+            Self::UpdateMember { .. } => "update-member",
+            Self::RestartMember { .. } => "restart-member",
             Self::Forget { .. } => "forget",
         }
     }

@@ -1,11 +1,14 @@
 //! `tribune local`: clusters of processes on this machine.
 
+mod changing;
 mod faults;
 mod hold;
 mod keeping;
 mod logs;
 mod membership;
+mod roll;
 mod scale;
+mod set;
 pub(crate) mod status;
 mod stop;
 mod up;
@@ -45,6 +48,10 @@ pub(crate) enum LocalCommand {
     Remove(membership::RemoveArgs),
     /// Give a cluster another number of shards or replicas, while it serves
     Scale(scale::ScaleArgs),
+    /// Restart all servers one after another, with another program or the same, while the cluster serves
+    Roll(roll::RollArgs),
+    /// Give all servers a setting, at run time or by restarts one after another
+    Set(set::SetArgs),
     /// Let the loop change nothing until it is released
     Hold(hold::HoldArgs),
     /// Let the loop go on
@@ -76,6 +83,8 @@ pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitS
         LocalCommand::Add(arguments) => block_on(membership::add(arguments, printer)),
         LocalCommand::Remove(arguments) => block_on(membership::remove(arguments, printer)),
         LocalCommand::Scale(arguments) => block_on(scale::run(arguments, printer)),
+        LocalCommand::Roll(arguments) => block_on(roll::run(arguments, printer)),
+        LocalCommand::Set(arguments) => block_on(set::run(arguments, printer)),
         LocalCommand::Hold(arguments) => hold::hold(arguments, printer),
         LocalCommand::Release(arguments) => hold::release(arguments, printer),
         LocalCommand::List(arguments) => status::list(arguments, printer),

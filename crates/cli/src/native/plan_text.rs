@@ -203,14 +203,20 @@ fn deeds(steps: &[&Step], names: &Names) -> (&'static str, Vec<String>) {
         }
         Action::Repair { .. } => ("mend", vec!["slots that are not as they should be".to_owned()]),
         Action::AddMembers { count } => ("start", vec![units::count(*count, "new member")]),
-        Action::RemoveMember { .. } => {
-            let what = |action: &Action| match action {
-                Action::RemoveMember { member, .. } => Some(format!("member {member}")),
-                _ => None,
-            };
-            ("remove", each(&what))
-        }
+        Action::RemoveMember { .. } => ("remove", each(&member)),
+        Action::UpdateMember { .. } => ("set", each(&member)),
+        Action::RestartMember { .. } => ("restart", each(&member)),
         other => ("step", vec![format!("{other:?}")]),
+    }
+}
+
+/// The member that a step of the platform is about.
+fn member(action: &Action) -> Option<String> {
+    match action {
+        Action::RemoveMember { member, .. }
+        | Action::UpdateMember { member, .. }
+        | Action::RestartMember { member, .. } => Some(format!("member {member}")),
+        _ => None,
     }
 }
 

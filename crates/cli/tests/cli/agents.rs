@@ -3,5 +3,5 @@
 mod answers;
 mod failovers;
 mod moved;
-mod scene;
+pub(crate) mod scene;
 mod stops;

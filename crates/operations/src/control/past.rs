@@ -159,6 +159,11 @@ fn estranged(view: &ClusterView) -> BTreeSet<NodeId> {
 
 fn key(action: &Action) -> Key {
     let nodes = action.nodes().into_iter().map(|node| node.id).collect();
-    let member = if let Action::RemoveMember { member, .. } = action { member.clone() } else { String::new() };
+    let member = match action {
+        Action::RemoveMember { member, .. }
+        | Action::UpdateMember { member, .. }
+        | Action::RestartMember { member, .. } => member.clone(),
+        _ => String::new(),
+    };
     (action.name(), nodes, member)
 }

@@ -3,7 +3,7 @@
 use super::{Doing, Means};
 use crate::{
     observe::{NoEntry, Observation, look},
-    port::{FleetError, MayGo, NodeError, StillNeeded},
+    port::{FleetError, MayGo, MayRestart, NodeError, StillNeeded},
     repair::held,
     run::{Progress, RunError, Runner},
     weigh::{WeighError, weigh},
@@ -17,7 +17,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use topology::{
-    NodeAddr, NodeId,
+    ClusterView, NodeAddr, NodeId,
     plan::{Action, NodeRef, Plan},
     repair::{RepairRefusal, Wanted, decide, plan},
 };
@@ -161,6 +161,12 @@ impl Work {
                 Some((Action::RemoveMember { member, node }, _)) => {
                     remove(&means, member, node.as_ref(), &observation).await
                 }
+                Some((Action::UpdateMember { member, .. }, _)) => {
+                    means.fleet.update(member).await.map_err(Failed::from)
+                }
+                Some((Action::RestartMember { member, node }, _)) => {
+                    restart(&means, member, node.as_ref(), &observation).await
+                }
                 Some((Action::Repair { .. }, _)) => repair(&means, &observation, stop, &progress).await,
                 _ => run(&means, steps, &observation, stop, &progress).await,
             };
@@ -228,6 +234,16 @@ async fn remove(means: &Means, member: &str, node: Option<&NodeRef>, observation
     let fresh = look(means.dialer.as_ref(), &addresses(observation)).await?;
     let proof = MayGo::by(&fresh.view, node.map(|node| node.id))?;
     Ok(means.fleet.remove(member, proof).await?)
+}
+
+/// Restarts a member's server, with the proof from a look that is made now.
+async fn restart(means: &Means, member: &str, node: Option<&NodeRef>, observation: &Observation) -> Result<(), Failed> {
+    let addresses = addresses(observation);
+    // Where nobody answers there is nobody to lose.
+    let view =
+        if addresses.is_empty() { ClusterView::default() } else { look(means.dialer.as_ref(), &addresses).await?.view };
+    let proof = MayRestart::by(&view, node.map(|node| node.id))?;
+    Ok(means.fleet.restart(member, proof).await?)
 }
 
 fn said(progress: &Mutex<Option<String>>) -> Option<String> {

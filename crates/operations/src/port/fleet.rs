@@ -26,6 +26,19 @@ pub trait Fleet: Send + Sync {
         None
     }
 
+    /// Lets a member's server take what it is to run with, as far as it does so while it runs. What has become of it shows in
+    /// [`members`](Self::members).
+    ///
+    /// # Errors
+    /// When the platform does not do it.
+    fn update<'a>(&'a self, member: &'a str) -> BoxFuture<'a, Result<(), FleetError>>;
+
+    /// Ends a member's server orderly and has it started again with what it is to run with. Done when the old one has ended.
+    ///
+    /// # Errors
+    /// When the platform does not do it.
+    fn restart<'a>(&'a self, member: &'a str, proof: MayRestart) -> BoxFuture<'a, Result<(), FleetError>>;
+
     /// Ends a member for good, with its data. One that is gone already is no error.
     ///
     /// # Errors
@@ -69,6 +82,26 @@ pub enum StillNeeded {
     /// The cluster does not prove that it owns nothing.
     #[error(transparent)]
     Unproved(#[from] MembershipRefusal),
+}
+
+/// Proof that a member's server can be restarted: it owns no slots by its own word, or does not answer.
+///
+/// It is as fresh as the look that it was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MayRestart(());
+
+impl MayRestart {
+    /// The proof, from a fresh look at the member.
+    ///
+    /// # Errors
+    /// When it owns slots: nobody would serve them meanwhile.
+    pub fn by(view: &ClusterView, node: Option<NodeId>) -> Result<Self, StillNeeded> {
+        let said = node.and_then(|id| view.node(id)).and_then(|node| node.view());
+        match said.map_or(0, |said| said.myself.slots.len()) {
+            0 => Ok(Self(())),
+            slots => Err(StillNeeded::OwnsSlots { slots }),
+        }
+    }
 }
 
 impl MayGo {

@@ -3,4 +3,5 @@
 
 mod course;
 mod planned;
+mod rolling;
 mod unplanned;

@@ -44,7 +44,8 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     // Of these no other node knows anything that would be lost.
     for placed in situation.members.iter().filter(|placed| is_outside(placed)) {
         let (goes, reason) = match (placed.is_given_up, situation.has_left(placed)) {
-            (true, _) => (is_whole, "another one does its work"),
+            // One that never came in is not what others wait for, and there are not to be more and more of them.
+            (true, _) => (is_whole || is_unknown(placed), "another one does its work"),
             (false, true) => (true, "it has left the cluster"),
             (false, false) => (surplus > 0, "it is one too many"),
         };
@@ -93,6 +94,10 @@ fn is_outside(placed: &Placed<'_>) -> bool {
             !known && (!may_hold || placed.is_given_up)
         }
     }
+}
+
+const fn is_unknown(placed: &Placed<'_>) -> bool {
+    matches!(placed.standing, Standing::Silent { known: false })
 }
 
 fn remove(decision: &mut Decision, placed: &Placed<'_>, reason: &str) {

@@ -66,7 +66,11 @@ pub(super) fn start_missing(situation: &Situation<'_>, decision: &mut Decision) 
     if missing > 0 {
         let (shards, replicas) = (situation.desired.shards, situation.desired.replicas);
         let members = count(situation.desired.members(), "member");
-        let reason = format!("{} with {} each take {members}", count(shards, "shard"), count(replicas, "replica"));
+        let mut reason = format!("{} with {} each take {members}", count(shards, "shard"), count(replicas, "replica"));
+        if situation.surge > 0 {
+            reason =
+                format!("primaries without a replica are to be restarted, and others to serve meanwhile: {members}");
+        }
         decision.step(Action::AddMembers { count: missing }, reason);
     }
 }

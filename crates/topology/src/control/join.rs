@@ -44,11 +44,13 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     let silent = situation.members.iter().filter(|placed| matches!(placed.standing, Standing::Silent { .. }));
     for placed in silent {
         let absent = situation.memory.absent_for(&placed.member.name);
-        let why = if placed.is_given_up {
-            format!("it has not answered for {} s: another one does its work", absent.as_secs())
-        } else {
-            format!("it has not answered for {} s", absent.as_secs())
-        };
+        let mut why = format!("it has not answered for {} s", absent.as_secs());
+        if let Some(trouble) = &placed.member.trouble {
+            why = format!("{why}: {trouble}");
+        }
+        if placed.is_given_up {
+            why = format!("{why}; another one does its work");
+        }
         decision.wait(format!("member {}", placed.member.name), why);
     }
     ControlFlow::Continue(())

@@ -194,9 +194,15 @@ impl Deal<'_> {
         let wanted = self.situation.desired.replicas;
         let has = |primary: &NodeId| self.replicas.get(primary).map_or(0, Vec::len);
         let mut rooms: BTreeMap<NodeId, usize> = self.replicas.keys().map(|primary| (*primary, wanted)).collect();
+        let is_updated = |primary: &NodeId| {
+            let needs = |id: &NodeId| self.situation.needs_restart(*id);
+            needs(primary) || self.replicas.get(primary).into_iter().flatten().any(|replica| needs(&replica.id))
+        };
         for _ in 0..self.situation.desired.extra {
-            let best =
-                rooms.iter_mut().max_by_key(|(primary, room)| (has(primary).saturating_sub(**room), Reverse(**room)));
+            let best = rooms.iter_mut().max_by_key(|(primary, room)| {
+                let is_first = self.situation.surge > 0 && is_updated(primary);
+                (is_first, has(primary).saturating_sub(**room), Reverse(**room))
+            });
             if let Some((_, room)) = best {
                 *room += 1;
             }
@@ -205,8 +211,10 @@ impl Deal<'_> {
     }
 
     /// What is to be small for a replica that stays.
-    fn is_missed_less(&self, primary: NodeId, replica: &NodeRef) -> (bool, bool, (usize, usize)) {
-        (!self.answers.contains(&replica.id), !self.in_sync.contains(&replica.id), self.beside(primary, replica.id))
+    fn is_missed_less(&self, primary: NodeId, replica: &NodeRef) -> (bool, bool, bool, (usize, usize)) {
+        let is_synced = self.in_sync.contains(&replica.id);
+        let is_behind = self.situation.needs_restart(replica.id);
+        (!self.answers.contains(&replica.id), !is_synced, is_behind, self.beside(primary, replica.id))
     }
 
     /// How many nodes of a primary's shard are in the zone and on the host of a node.

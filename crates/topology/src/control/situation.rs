@@ -1,8 +1,9 @@
 //! What is seen, put in order: which nodes are the cluster, which members are in it, which are not.
 
-use super::{Desired, Memory, World, shape::Shape};
+use super::{Desired, Memory, World, roll, shape::Shape};
 use crate::{
-    ClusterView, Flag, FleetMember, NodeEntry, NodeId, NodeView, ObservedNode, SlotSet, findings::count, plan::NodeRef,
+    ClusterView, Flag, FleetMember, NodeEntry, NodeId, NodeView, ObservedNode, SlotSet, Update, findings::count,
+    plan::NodeRef,
 };
 use std::{
     cell::OnceCell,
@@ -19,7 +20,10 @@ const GOSSIP: Duration = Duration::from_secs(15);
 
 /// The world, put in order.
 pub(super) struct Situation<'a> {
-    pub(super) desired: &'a Desired,
+    /// What the cluster is to be, with the members beyond that which an update takes.
+    pub(super) desired: Desired,
+    /// How many these are.
+    pub(super) surge: usize,
     pub(super) memory: &'a Memory,
     /// The nodes that know each other and own slots: the cluster. Empty before there is one.
     pub(super) view: ClusterView,
@@ -38,6 +42,13 @@ pub(super) struct Placed<'a> {
     pub(super) standing: Standing<'a>,
     /// Whether it has been silent for too long to be waited for.
     pub(super) is_given_up: bool,
+}
+
+impl Placed<'_> {
+    /// Whether it is to run with something else than it does.
+    pub(super) fn is_behind(&self) -> bool {
+        self.member.update != Update::Current
+    }
 }
 
 /// How a member stands to the cluster.
@@ -62,8 +73,11 @@ impl<'a> Situation<'a> {
         let members: Vec<Placed<'_>> = world.members.iter().map(|member| placed(world, &cluster, member)).collect();
         let ids = members.iter().enumerate().filter_map(|(at, placed)| Some((placed.node.as_ref()?.id, at)));
         let by_id = ids.collect();
-        let (desired, memory) = (world.desired, world.memory);
-        Self { desired, memory, view, members, by_id, shape: OnceCell::new() }
+        let (desired, memory) = (world.desired.clone(), world.memory);
+        let mut situation = Self { desired, surge: 0, memory, view, members, by_id, shape: OnceCell::new() };
+        situation.surge = roll::surge(&situation);
+        situation.desired.extra += situation.surge;
+        situation
     }
 
     /// What each node is to be.
@@ -89,6 +103,11 @@ impl<'a> Situation<'a> {
     /// Whether this node is a member that is still counted on.
     pub(super) fn is_counted_on(&self, id: NodeId) -> bool {
         self.member_of(id).is_some_and(|placed| !placed.is_given_up && !self.has_left(placed))
+    }
+
+    /// Whether only a restart gives this node what it is to run with.
+    pub(super) fn needs_restart(&self, id: NodeId) -> bool {
+        self.member_of(id).is_some_and(|placed| placed.member.update == Update::NeedsRestart)
     }
 
     /// Members that are counted on, whether they answer or not.

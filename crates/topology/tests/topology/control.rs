@@ -2,5 +2,6 @@
 
 mod lost;
 mod model;
+mod rolling;
 mod spreading;
 mod transitions;

@@ -70,7 +70,7 @@ pub(crate) async fn add(arguments: &AddArgs, printer: &mut Printer) -> Result<Ex
     };
     let last = cluster.ports()?.last().copied().unwrap_or_default();
     let port = arguments.port.unwrap_or_else(|| last.saturating_add(1));
-    cluster.write_members(port, 1, &cluster.settings()?.engine)?;
+    cluster.write_members(port, 1, &cluster.settings()?.launch())?;
     // The loop hears of it, with the new server, before it is let go: otherwise it would take that for one too many.
     want_extra(&cluster, |extra| extra + 1)?;
     let outcome = tokio::select! {

@@ -1,6 +1,9 @@
 //! `tribune local scale`
 
-use super::{Name, keeping, program};
+use super::{
+    Name,
+    changing::{change_to, settings_of},
+};
 use crate::{
     failure::{ExitStatus, Failure},
     native::units,
@@ -8,14 +11,7 @@ use crate::{
     prompt,
 };
 use clap::Args;
-use local::{Cluster, LocalError, Settings};
-use operations::control::Report;
-use std::time::{Duration, Instant};
-
-/// Time between two looks at what the loop is at.
-const LOOK: Duration = Duration::from_millis(100);
-/// After so long without any change there is no use in waiting on.
-const STUCK: Duration = Duration::from_mins(2);
+use local::Settings;
 
 /// Give a cluster another shape, while it serves.
 #[derive(Args)]
@@ -39,8 +35,7 @@ pub(crate) struct ScaleArgs {
 pub(crate) async fn run(arguments: &ScaleArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
     let cluster = arguments.name.existing()?;
     let lock = cluster.lock()?;
-    let settings = cluster.settings()?;
-    must_be_kept(&cluster, &settings)?;
+    let settings = settings_of(&cluster)?;
     let mut wanted = settings.clone();
     wanted.shards = arguments.shards.map_or(settings.shards, usize::from);
     wanted.replicas = arguments.replicas.map_or(settings.replicas, usize::from);
@@ -56,30 +51,10 @@ pub(crate) async fn run(arguments: &ScaleArgs, printer: &mut Printer) -> Result<
     if wanted != settings && !arguments.yes && !prompt::confirm(printer, question)? {
         return Err(Failure::new("not confirmed; nothing was changed"));
     }
-    cluster.keep(&wanted)?;
-    cluster.start()?;
-    drop(lock);
-    tokio::select! {
-        outcome = until_settled(&cluster, &wanted, printer) => outcome?,
-        _ = tokio::signal::ctrl_c() => {
-            let again = format!("{} local status{}", program(), arguments.name.again());
-            return Err(Failure::new("stopped watching; the loop goes on").status(ExitStatus::Stopped).advice(again));
-        }
-    }
+    change_to(&cluster, lock, &wanted, printer).await?;
     let shape = shape(&wanted);
     printer.out(&format!("{GREEN}done{GREEN:#}: {shape}    {}\n", units::duration(printer.elapsed())));
     Ok(ExitStatus::Done)
-}
-
-fn must_be_kept(cluster: &Cluster, settings: &Settings) -> Result<(), Failure> {
-    let name = cluster.name().to_owned();
-    if !settings.formed {
-        return Err(LocalError::Unformed { name }.into());
-    }
-    if cluster.supervisor()?.is_none() {
-        return Err(LocalError::NotRunning { name }.into());
-    }
-    Ok(())
 }
 
 fn shape(settings: &Settings) -> String {
@@ -97,30 +72,4 @@ fn change(before: &Settings, after: &Settings) -> String {
         std::cmp::Ordering::Equal => format!("the {} stay", units::count(had, "member")),
     };
     format!("from {} to {}\n  {members}\n", shape(before), shape(after))
-}
-
-/// Waits until the loop says that the cluster is what it is to be.
-///
-/// # Errors
-/// When nothing changes any more, with what the loop waits for.
-pub(crate) async fn until_settled(cluster: &Cluster, wanted: &Settings, printer: &mut Printer) -> Result<(), Failure> {
-    let (mut last, mut since): (Option<Report>, Instant) = (None, Instant::now());
-    loop {
-        let report = cluster.loop_report()?;
-        if let Some(report) = &report {
-            if report.settled && report.desired == wanted.desired() {
-                return Ok(());
-            }
-            printer.progress(&keeping::summary(report));
-        }
-        if report != last {
-            (last, since) = (report, Instant::now());
-        }
-        if since.elapsed() >= STUCK {
-            let why = last.as_ref().map(keeping::summary);
-            let failure = Failure::new(format!("nothing has changed for {} s", STUCK.as_secs()));
-            return Err(Failure { why, advice: Some(format!("{} local status", program())), ..failure });
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }

@@ -168,7 +168,7 @@ async fn make(
         cluster.stop()?;
         cluster.clear_members()?;
         let first = first_port(arguments, home, cluster, count)?;
-        ports = cluster.write_members(first, count, &settings.engine)?;
+        ports = cluster.write_members(first, count, &settings.launch())?;
     }
     cluster.keep(&settings)?;
     printer.progress("starting servers");

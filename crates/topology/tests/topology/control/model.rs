@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 use topology::{
-    ClusterView, Data, FleetMember, NodeAddr, NodeId, NodeView, ObservedNode, Process, Silence, SlotSet,
+    ClusterView, Data, FleetMember, NodeAddr, NodeId, NodeView, ObservedNode, Process, Silence, SlotSet, Update,
     control::{Decision, Desired, Memory, World, decide},
     plan::{Action, FailoverKind, NodeRef},
 };
@@ -22,11 +22,17 @@ pub(crate) struct Model {
     pub(crate) moved: usize,
     /// For how long there has been nothing to do, as the loop is told.
     pub(crate) calm: Duration,
+    /// What members are to run with, and what nobody can run with.
+    pub(crate) wanted: u32,
+    pub(crate) bad: Option<u32>,
+    pub(crate) restarts: usize,
+    pub(crate) failovers: usize,
     /// How many hosts there are; members are put on them in turn.
     hosts: usize,
 }
 
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts of a server")]
 pub(crate) struct Node {
     pub(crate) slots: SlotSet,
     pub(crate) primary: Option<usize>,
@@ -39,6 +45,10 @@ pub(crate) struct Node {
     pub(crate) in_sync: bool,
     /// Whether it had that once.
     pub(crate) has_copied: bool,
+    /// What it runs with, or is started with next.
+    pub(crate) runs: u32,
+    /// Whether it is being started.
+    starts: bool,
 }
 
 impl Model {
@@ -87,7 +97,11 @@ impl Model {
 
     /// A second goes by: copies arrive, and what is down stays down.
     pub(crate) fn time_passes(&mut self) {
+        let bad = self.bad;
         for node in self.nodes.values_mut() {
+            if node.starts && bad != Some(node.runs) {
+                (node.is_up, node.starts) = (true, false);
+            }
             node.silent = if node.is_up { 0 } else { node.silent + 1 };
         }
         let up: BTreeSet<usize> = self.nodes.iter().filter(|(_, node)| node.is_up).map(|(at, _)| *at).collect();
@@ -179,6 +193,7 @@ impl Model {
             }
             Action::Failover { replica, primary, kind } => {
                 let (heir, old) = (number(replica), number(primary));
+                self.failovers += 1;
                 assert_eq!(self.up(replica).primary, Some(old));
                 let slots = self.nodes[&old].slots.clone();
                 if *kind == FailoverKind::Planned {
@@ -191,6 +206,14 @@ impl Model {
                 }
                 let heir = self.up(replica);
                 (heir.primary, heir.slots) = (None, slots);
+            }
+            Action::RestartMember { member, .. } => {
+                let at: usize = member.parse().unwrap();
+                self.check_restart(at);
+                let wanted = self.wanted;
+                let node = self.nodes.get_mut(&at).unwrap();
+                (node.is_up, node.in_sync, node.starts, node.runs) = (false, false, true, wanted);
+                self.restarts += 1;
             }
             Action::Forget { node, by } => {
                 let gone = number(node);
@@ -220,13 +243,30 @@ impl Model {
         }
     }
 
+    /// Who is restarted serves nobody, and leaves its shard with as many others as before.
+    fn check_restart(&self, at: usize) {
+        let node = &self.nodes[&at];
+        assert!(node.slots.is_empty(), "{at} owns slots");
+        if !node.is_up {
+            return;
+        }
+        let others = self.nodes.iter().filter(|(other, _)| **other != at);
+        let mut shard = others.filter(|(other, peer)| {
+            node.primary.is_some() && (Some(**other) == node.primary || peer.primary == node.primary)
+        });
+        let down = shard.find(|(_, peer)| !peer.is_up || peer.primary.is_some() && !peer.in_sync);
+        assert!(down.is_none(), "{at} is restarted while {down:?} of its shard does not serve");
+    }
+
     fn has_heir(&self, node: &Node) -> bool {
         self.nodes.values().any(|other| other.is_up && !other.slots.intersection(&node.slots).is_empty())
     }
 
     fn make(&mut self) {
         let knows = [self.made].into();
-        self.nodes.insert(self.made, Node { knows, is_up: true, ..Node::default() });
+        let runs = self.wanted;
+        let is_up = self.bad != Some(runs);
+        self.nodes.insert(self.made, Node { knows, is_up, starts: !is_up, runs, ..Node::default() });
         self.made += 1;
     }
 
@@ -240,6 +280,8 @@ impl Model {
             process: if node.is_up { Process::Runs } else { Process::Starts },
             id: Some(id(*at)),
             data: Data::Kept,
+            update: if node.runs == self.wanted { Update::Current } else { Update::NeedsRestart },
+            trouble: None,
         };
         members.map(member).collect()
     }

@@ -1,0 +1,118 @@
+//! Changing what a cluster is to be, and waiting until its loop has made it that.
+
+use super::{again, keeping, program};
+use crate::{
+    failure::{ExitStatus, Failure},
+    printer::Printer,
+};
+use local::{Cluster, CommandLock, LocalError, MemberState, Settings};
+use operations::control::Report;
+use std::time::{Duration, Instant};
+use topology::{Update, plan::Action};
+
+/// Time between two looks at what the loop is at.
+const LOOK: Duration = Duration::from_millis(100);
+/// After so long without any change there is no use in waiting on.
+const STUCK: Duration = Duration::from_mins(2);
+
+/// What a cluster is to be, whose loop runs.
+///
+/// # Errors
+/// When it does not run.
+pub(super) fn settings_of(cluster: &Cluster) -> Result<Settings, Failure> {
+    let (settings, name) = (cluster.settings()?, cluster.name().to_owned());
+    if !settings.formed {
+        return Err(LocalError::Unformed { name }.into());
+    }
+    if cluster.supervisor()?.is_none() {
+        return Err(LocalError::NotRunning { name }.into());
+    }
+    Ok(settings)
+}
+
+/// Has the loop make of a cluster what is wanted, and waits until it is that. Other commands may come in meanwhile.
+///
+/// # Errors
+/// When that does not go on, or a member cannot run with it; when the user does not wait for it. The loop goes on trying.
+pub(super) async fn change_to(
+    cluster: &Cluster,
+    lock: CommandLock,
+    wanted: &Settings,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
+    cluster.keep(wanted)?;
+    cluster.start()?;
+    drop(lock);
+    tokio::select! {
+        outcome = until_settled(cluster, wanted, printer) => outcome,
+        _ = tokio::signal::ctrl_c() => {
+            let look = format!("{} local status{}", program(), again(cluster.name()));
+            Err(Failure::new("stopped watching; the loop goes on").status(ExitStatus::Stopped).advice(look))
+        }
+    }
+}
+
+/// Waits until the loop says that the cluster is what it is to be.
+///
+/// # Errors
+/// When nothing changes any more, with what the loop waits for.
+pub(super) async fn until_settled(cluster: &Cluster, wanted: &Settings, printer: &mut Printer) -> Result<(), Failure> {
+    let (mut last, mut since) = (None, Instant::now());
+    loop {
+        let report = cluster.loop_report()?;
+        let updates = cluster.updates()?;
+        if let Some((port, why)) = updates.iter().find_map(|(port, update)| refusal(*port, update)) {
+            return Err(Failure { why: Some(why), ..Failure::new(format!("member {port} refuses it")) });
+        }
+        if let Some(report) = &report {
+            let is_current = updates.iter().all(|(_, update)| *update == Update::Current);
+            if report.settled && report.desired == wanted.desired() && is_current {
+                return Ok(());
+            }
+            printer.progress(&keeping::summary(report));
+        }
+        crashes(cluster, &updates)?;
+        let at = report.as_ref().map(signature);
+        if at != last {
+            (last, since) = (at, Instant::now());
+        }
+        if since.elapsed() >= STUCK {
+            let why = report.as_ref().map(keeping::summary);
+            let failure = Failure::new(format!("nothing has changed for {} s", STUCK.as_secs()));
+            let advice = format!("{} local status{}", program(), again(cluster.name()));
+            return Err(Failure { why, advice: Some(advice), ..failure });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn refusal(port: u16, update: &Update) -> Option<(u16, String)> {
+    if let Update::Refused(why) = update { Some((port, why.clone())) } else { None }
+}
+
+/// What the loop is at, but for how long.
+fn signature(report: &Report) -> (Vec<Action>, Vec<String>, Vec<String>) {
+    let doing = report.doing.iter().map(|doing| doing.action.clone());
+    let waits = report.waits.iter().map(|wait| wait.what.clone());
+    (doing.collect(), waits.collect(), report.failures.iter().map(|failure| failure.error.clone()).collect())
+}
+
+/// That a server ends again and again with what is wanted is not waited for.
+fn crashes(cluster: &Cluster, updates: &[(u16, Update)]) -> Result<(), Failure> {
+    let has_it = |port: u16| updates.contains(&(port, Update::Current));
+    let mut members = cluster.members()?.into_iter();
+    let Some(member) = members.find(|member| member.state == MemberState::CrashLoop && has_it(member.port)) else {
+        return Ok(());
+    };
+    let exit = member.last_exit.unwrap_or_else(|| "ends".to_owned());
+    let mut why = format!("its server {exit}, again and again");
+    if let Some(line) = member.last_words.last() {
+        why = format!("{why}; the last that it said: {line}");
+    }
+    let advice = format!("{} local logs {}{}", program(), member.port, again(cluster.name()));
+    Err(Failure {
+        why: Some(why),
+        advice: Some(advice),
+        ..Failure::new(format!("member {} does not run", member.port))
+    })
+}
