@@ -4,6 +4,7 @@ mod check;
 mod create;
 mod fix;
 mod import;
+mod keeping;
 mod program;
 mod rebalance;
 mod reshard;
@@ -31,7 +32,7 @@ const OLDEST: &[&str] = &["redis-7.0"];
 const EACH_WAY: &[&str] = &["redis-7.0", "redis-8.6", "valkey-9.1"];
 
 /// All benches, in the order in which they run.
-pub(crate) const BENCHES: [Bench; 15] = [
+pub(crate) const BENCHES: [Bench; 21] = [
     Bench { name: "start", about: "how long --help takes", rounds: 50, engines: OLDEST, run: program::start },
     Bench { name: "size", about: "how big the program is", rounds: 1, engines: OLDEST, run: program::size },
     Bench {
@@ -118,6 +119,48 @@ pub(crate) const BENCHES: [Bench; 15] = [
         rounds: 20,
         engines: OLDEST,
         run: rebalance::plan,
+    },
+    Bench {
+        name: "deaths",
+        about: "how long nobody writes when a primary dies, with agents and without",
+        rounds: 4,
+        engines: EACH_WAY,
+        run: keeping::deaths,
+    },
+    Bench {
+        name: "planned",
+        about: "how long nobody writes when a primary hands over, stops, or all are restarted",
+        rounds: 3,
+        engines: EACH_WAY,
+        run: keeping::planned,
+    },
+    Bench {
+        name: "roll",
+        about: "restarting all of 3 + 3 with a million keys",
+        rounds: 2,
+        engines: EACH_WAY,
+        run: keeping::roll,
+    },
+    Bench {
+        name: "local-scale",
+        about: "a fourth shard for a million keys in local mode",
+        rounds: 2,
+        engines: EACH_WAY,
+        run: keeping::scale,
+    },
+    Bench {
+        name: "moved",
+        about: "all servers back at other ports with 100 000 keys",
+        rounds: 3,
+        engines: EACH_WAY,
+        run: keeping::moved,
+    },
+    Bench {
+        name: "idle",
+        about: "what loop and agents use while nothing is to be done, for 30 s",
+        rounds: 3,
+        engines: OLDEST,
+        run: keeping::idle,
     },
 ];
 

@@ -107,9 +107,10 @@ fn configured(setting: &Setting, builder: Builder) -> Builder {
 }
 
 /// Makes a cluster of these servers without any tool: what is measured comes later.
-fn form(servers: &Servers, shape: Shape) {
+pub(crate) fn form(servers: &Servers, shape: Shape) {
     for (node, server) in servers.iter().enumerate() {
-        server.call_ok(&["CLUSTER", "SET-CONFIG-EPOCH", &(node + 1).to_string()]);
+        // Those that come to follow others have the lower ones: see create in topology.
+        server.call_ok(&["CLUSTER", "SET-CONFIG-EPOCH", &(servers.len() - node).to_string()]);
         if node < shape.owners {
             let first = (node * 16384 / shape.owners).to_string();
             let last = ((node + 1) * 16384 / shape.owners - 1).to_string();

@@ -7,6 +7,7 @@ mod arguments;
 mod benches;
 mod complete;
 mod figures;
+mod kept;
 mod loaded;
 mod measured;
 mod mend;

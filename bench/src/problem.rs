@@ -29,6 +29,9 @@ pub(crate) enum Problem {
         /// How long it had.
         limit: Duration,
     },
+    /// Something that a bench needs is not there.
+    #[error("there is no {0}")]
+    Absent(String),
     /// There are no rounds to take a median of.
     #[error("no round was measured")]
     NoRounds,

@@ -11,6 +11,8 @@ pub(crate) enum Unit {
     Seconds,
     /// Millions of bytes.
     Megabytes,
+    /// Hundredths of one core.
+    Percent,
 }
 
 impl Unit {
@@ -18,6 +20,7 @@ impl Unit {
     pub(crate) fn text(self, figure: f64) -> String {
         match self {
             Self::Megabytes => format!("{figure:.1} MB"),
+            Self::Percent => format!("{figure:.2} %"),
             Self::Seconds if figure >= 9.995 => format!("{figure:.1} s"),
             Self::Seconds if figure >= 0.9995 => format!("{figure:.2} s"),
             Self::Seconds if figure >= 0.09995 => format!("{:.0} ms", figure * 1000.0),

@@ -78,7 +78,7 @@ impl Cluster {
         MemberDirectory::new(self.members_directory().join(port.to_string()))
     }
 
-    fn unusable(&self, source: io::Error) -> LocalError {
+    pub(crate) fn unusable(&self, source: io::Error) -> LocalError {
         LocalError::Directory { path: self.directory.clone(), source }
     }
 
@@ -362,27 +362,6 @@ impl Cluster {
         Ok(CommandLock(RecordLock::acquire(&self.hold_lock())?))
     }
 
-    fn hold_note(&self) -> PathBuf {
-        self.directory.join("hold.json")
-    }
-
-    /// Holds the loop until it is released, also over restarts: it looks and tells what it would do, and changes nothing.
-    pub fn hold(&self, why: &str) -> Result<(), LocalError> {
-        Ok(file::write(&self.hold_note(), &why, Survives::PowerLoss)?)
-    }
-
-    /// Why the loop is held, if somebody has asked for that.
-    pub fn held(&self) -> Option<String> {
-        self.hold_note().exists().then(|| file::read(&self.hold_note()).unwrap_or_default())
-    }
-
-    /// Lets the loop go on; whether it was held.
-    pub fn release(&self) -> Result<bool, LocalError> {
-        let was_held = self.hold_note().exists();
-        if_there(fs::remove_file(self.hold_note())).map_err(|error| self.unusable(error))?;
-        Ok(was_held)
-    }
-
     /// The process that holds the loop now, if there is one.
     pub(crate) fn held_by(&self) -> Option<i32> {
         lock::holder(&self.hold_lock()).ok().flatten()
@@ -400,7 +379,7 @@ impl Cluster {
 }
 
 /// What was to be removed or moved away may be gone already.
-fn if_there(outcome: io::Result<()>) -> io::Result<()> {
+pub(crate) fn if_there(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,

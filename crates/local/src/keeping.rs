@@ -58,6 +58,11 @@ fn tell(cluster: &Cluster, last: &Mutex<Option<Report>>, report: &Report) {
     if last.as_ref() == Some(report) {
         return;
     }
+    if report.settled
+        && let Err(error) = cluster.end_approval()
+    {
+        log(cluster, &format!("the loop cannot be held again: {error}"));
+    }
     if let Err(error) = file::write(&cluster.loop_file(), report, Survives::Processes) {
         log(cluster, &format!("what the loop is at cannot be written down: {error}"));
     }

@@ -9,6 +9,7 @@ mod cluster;
 mod engine;
 mod error;
 mod fleet;
+mod hold;
 mod home;
 mod keeping;
 mod member;

@@ -16,7 +16,11 @@ pub struct Client {
 }
 
 impl Client {
-    pub(crate) fn connect(port: u16) -> io::Result<Self> {
+    /// Connects to the server on this port of the machine, within 5 seconds.
+    ///
+    /// # Errors
+    /// When nobody accepts.
+    pub fn connect(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;

@@ -54,6 +54,8 @@ pub(crate) enum LocalCommand {
     Set(set::SetArgs),
     /// Let the loop change nothing until it is released
     Hold(hold::HoldArgs),
+    /// Let a loop that is held do what it would do, and hold it again
+    Approve(hold::ApproveArgs),
     /// Let the loop go on
     Release(hold::ReleaseArgs),
     /// List the clusters of this machine
@@ -86,6 +88,7 @@ pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitS
         LocalCommand::Roll(arguments) => block_on(roll::run(arguments, printer)),
         LocalCommand::Set(arguments) => block_on(set::run(arguments, printer)),
         LocalCommand::Hold(arguments) => hold::hold(arguments, printer),
+        LocalCommand::Approve(arguments) => block_on(hold::approve(arguments, printer)),
         LocalCommand::Release(arguments) => hold::release(arguments, printer),
         LocalCommand::List(arguments) => status::list(arguments, printer),
         LocalCommand::Engine(arguments) => block_on(up::engine(arguments, printer)),

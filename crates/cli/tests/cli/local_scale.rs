@@ -108,3 +108,21 @@ fn a_loop_that_is_held_changes_nothing_tells_what_it_would_do_and_goes_on_when_r
     drop(scaling);
     assert!(place.local("release").succeeded().out.contains("it was not held"));
 }
+
+#[test]
+fn what_a_loop_that_is_held_would_do_it_does_once_that_is_approved_and_nothing_after_it() {
+    let Some(engine) = any_engine() else { return };
+    let mut place = Place::new(engine);
+    place.up("main", "--shards 1 --replicas 0", 2);
+    place.local("approve --yes").refused(1, &["there is nothing to approve"]);
+    place.local("hold").succeeded();
+    place.local("scale --shards 2 --yes").refused(1, &["nothing has been changed yet", "local approve", "1 new member"]);
+    assert_eq!(place.server_pids("main").len(), 1);
+    let approved = place.local("approve --yes").succeeded();
+    assert!(approved.out.contains("1 new member") && approved.out.contains("held again"), "{approved:#?}");
+    assert_eq!(shape(&place), [0, 0]);
+    place.local("scale --shards 1 --yes").refused(1, &["nothing has been changed yet"]);
+    assert_eq!(shape(&place), [0, 0]);
+    place.local("release").succeeded();
+    eventually("it has gone on", || shape(&place) == [0]);
+}

@@ -3,6 +3,7 @@
 use super::{again, keeping, program};
 use crate::{
     failure::{ExitStatus, Failure},
+    native::plan_text,
     printer::Printer,
 };
 use local::{Cluster, CommandLock, LocalError, MemberState, Settings};
@@ -60,6 +61,9 @@ pub(super) async fn until_settled(cluster: &Cluster, wanted: &Settings, printer:
     let (mut last, mut since) = (None, Instant::now());
     loop {
         let report = cluster.loop_report()?;
+        if let Some(failure) = report.as_ref().and_then(|report| held(cluster, report)) {
+            return Err(failure);
+        }
         let updates = cluster.updates()?;
         if let Some((port, why)) = updates.iter().find_map(|(port, update)| refusal(*port, update)) {
             return Err(Failure { why: Some(why), ..Failure::new(format!("member {port} refuses it")) });
@@ -84,6 +88,21 @@ pub(super) async fn until_settled(cluster: &Cluster, wanted: &Settings, printer:
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// That a loop that is held changes nothing yet, once it says what it would do.
+fn held(cluster: &Cluster, report: &Report) -> Option<Failure> {
+    cluster.held().filter(|_| report.held.is_some() && !report.proposed.is_empty())?;
+    let (program, again) = (program(), again(cluster.name()));
+    let advice = format!(
+        "{program} local approve{again}     lets it do that\n       {program} local release{again}     lets it go on for good"
+    );
+    let would = report.proposed.iter().map(|step| plan_text::deed(&step.action)).collect::<Vec<_>>().join("\n       ");
+    Some(Failure {
+        why: Some(format!("the loop is held; first it would\n       {would}")),
+        advice: Some(advice),
+        ..Failure::new("wanted, and nothing has been changed yet")
+    })
 }
 
 fn refusal(port: u16, update: &Update) -> Option<(u16, String)> {

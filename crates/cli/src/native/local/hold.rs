@@ -1,11 +1,18 @@
-//! `tribune local hold` and `release`
+//! `tribune local hold`, `approve` and `release`
 
-use super::{Name, program};
+use super::{
+    Name,
+    changing::{settings_of, until_settled},
+    keeping, program,
+};
 use crate::{
     failure::{ExitStatus, Failure},
-    printer::Printer,
+    native::units,
+    printer::{GREEN, Printer},
+    prompt,
 };
 use clap::Args;
+use std::time::Duration;
 
 /// Let the loop change nothing until it is released; it goes on telling what it would do.
 #[derive(Args)]
@@ -15,6 +22,16 @@ pub(crate) struct HoldArgs {
     /// Why, for whoever reads the status
     #[arg(long, value_name = "TEXT", default_value = "somebody asked for it")]
     because: String,
+}
+
+/// Let a loop that is held do what it would do, until nothing is left to be done; then it is held again.
+#[derive(Args)]
+pub(crate) struct ApproveArgs {
+    #[command(flatten)]
+    name: Name,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Let the loop go on.
@@ -30,9 +47,28 @@ pub(crate) fn hold(arguments: &HoldArgs, printer: &mut Printer) -> Result<ExitSt
     let (program, again) = (program(), arguments.name.again());
     printer.out(&format!(
         "held: the loop of cluster {} changes nothing; agents go on starting servers and replacing primaries\n  do   {program} local \
-         status{again}      shows what it would do\n       {program} local release{again}     lets it go on\n",
+         status{again}      shows what it would do\n       {program} local approve{again}     lets it do that, and holds it again\n       {program} local release{again}     lets it go on\n",
         cluster.name()
     ));
+    Ok(ExitStatus::Done)
+}
+
+pub(crate) async fn approve(arguments: &ApproveArgs, printer: &mut Printer) -> Result<ExitStatus, Failure> {
+    let cluster = arguments.name.existing()?;
+    let settings = settings_of(&cluster)?;
+    let report = cluster.loop_report()?.filter(|_| cluster.held().is_some());
+    let Some(report) = report.filter(|report| !report.proposed.is_empty()) else {
+        let why = "the loop is not held, or would do nothing".to_owned();
+        return Err(Failure { why: Some(why), ..Failure::new("there is nothing to approve") });
+    };
+    printer.out(&keeping::text(&report, Duration::ZERO));
+    let question = "yes lets the loop do this, and what comes after it, until nothing is left to be done.";
+    if !arguments.yes && !prompt::confirm(printer, question)? {
+        return Err(Failure::new("not confirmed; nothing was changed"));
+    }
+    cluster.approve()?;
+    until_settled(&cluster, &settings, printer).await?;
+    printer.out(&format!("{GREEN}done{GREEN:#}: the loop is held again    {}\n", units::duration(printer.elapsed())));
     Ok(ExitStatus::Done)
 }
 
