@@ -9,6 +9,7 @@ use std::{
     fs,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -117,7 +118,10 @@ impl Kept {
 
     /// A client that has written for a moment.
     pub(crate) fn writer(&self) -> Writer {
-        let writer = Writer::start(&self.cluster(), &WriterOptions::default());
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        // No two write to the same keys.
+        let name = format!("writer-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let writer = Writer::start(&self.cluster(), &WriterOptions { name, ..WriterOptions::default() });
         wait_until("the client writes", PATIENCE, || writer.acknowledged() > 300);
         writer
     }

@@ -5,7 +5,7 @@ mod ledger;
 pub use ledger::{Ledger, Loss};
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Layout},
     wait::{be_punctual, pause_until},
 };
 use ledger::Operation;
@@ -55,7 +55,7 @@ impl Writer {
     /// Begins to write. Panics where the cluster cannot be entered.
     #[track_caller]
     pub fn start(cluster: &Cluster, options: &WriterOptions) -> Self {
-        let client = cluster.enter_in_time();
+        let (client, owners) = (cluster.enter_in_time(), Layout::of(cluster));
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let work = Work {
             cluster: cluster.clone(),
@@ -64,7 +64,7 @@ impl Writer {
             stop: Arc::clone(&stop),
             acknowledged: Arc::clone(&acknowledged),
         };
-        Self { stop, acknowledged, thread: Some(thread::spawn(move || work.run(client))) }
+        Self { stop, acknowledged, thread: Some(thread::spawn(move || work.run(client, owners))) }
     }
 
     /// How many writes have been acknowledged so far.
@@ -98,10 +98,10 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self, client: ClusterConnection) -> Ledger {
+    fn run(mut self, client: ClusterConnection, owners: Layout) -> Ledger {
         be_punctual();
         let mut client = Some(client);
-        let mut ledger = Ledger::new(&self.options);
+        let mut ledger = Ledger::new(&self.options, owners);
         let interval = self.options.per_second.map(|rate| Duration::from_secs(1) / rate.max(1));
         let mut due = Instant::now();
         for number in 1.. {

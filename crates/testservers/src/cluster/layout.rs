@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The nodes that call themselves primaries, and the slots that each says it owns itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Layout {
     /// By address.
     pub(crate) primaries: BTreeMap<String, Primary>,
@@ -21,7 +21,7 @@ pub(crate) struct Layout {
 }
 
 /// One node by its own word.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Primary {
     epoch: u64,
     slots: Vec<Slot>,
@@ -55,6 +55,11 @@ impl Layout {
             by_epoch.into_iter().flat_map(|(address, primary)| primary.slots.iter().map(move |s| (*s, address)));
         let owners = claims.map(|(slot, address)| (slot, address.clone())).collect();
         Self { primaries, owners }
+    }
+
+    /// Whether the node with this address owns any.
+    pub(crate) fn has_slots(&self, address: &str) -> bool {
+        self.primaries.get(address).is_some_and(|primary| !primary.slots.is_empty())
     }
 
     /// The address of the owner of this key's slot.

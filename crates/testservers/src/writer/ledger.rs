@@ -1,7 +1,10 @@
 //! What was written, and whether it is there.
 
 use super::WriterOptions;
-use crate::{cluster::Cluster, latencies::Latencies};
+use crate::{
+    cluster::{Cluster, Layout},
+    latencies::Latencies,
+};
 use redis::{Commands, RedisError, RedisResult};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +42,9 @@ pub struct Ledger {
     counters: BTreeMap<usize, Counter>,
     lists: BTreeMap<usize, List>,
     took: Vec<Duration>,
-    last: Instant,
+    owners: Layout,
+    /// Since when nothing was acknowledged of the slots of each that was an owner at the beginning.
+    last: BTreeMap<String, Instant>,
     worst_gap: Duration,
     failures: u64,
     last_failure: Option<String>,
@@ -82,15 +87,17 @@ impl fmt::Display for Loss {
 }
 
 impl Ledger {
-    pub(super) fn new(options: &WriterOptions) -> Self {
+    pub(super) fn new(options: &WriterOptions, owners: Layout) -> Self {
+        let last = owners.primaries.keys().map(|owner| (owner.clone(), Instant::now())).collect();
         Self {
+            owners,
             seed: options.seed,
             name: options.name.clone(),
             texts: BTreeMap::new(),
             counters: BTreeMap::new(),
             lists: BTreeMap::new(),
             took: Vec::new(),
-            last: Instant::now(),
+            last,
             worst_gap: Duration::ZERO,
             failures: 0,
             last_failure: None,
@@ -99,7 +106,7 @@ impl Ledger {
 
     pub(super) fn acknowledged(&mut self, operation: Operation, reply: u64, took: Duration) {
         self.took.push(took);
-        self.ended();
+        self.gap_ends(operation);
         match operation {
             Operation::Set(key, value) => self.texts.entry(key).or_default().acknowledged = Some(value),
             Operation::Delete(key) => self.texts.entry(key).or_default().acknowledged = None,
@@ -131,10 +138,19 @@ impl Ledger {
         }
     }
 
-    /// A gap ends, at a write or at the end.
+    fn gap_ends(&mut self, operation: Operation) {
+        let owner = self.owners.owner(operation.key(&self.name).as_bytes());
+        if let Some(last) = owner.and_then(|owner| self.last.get_mut(owner)) {
+            self.worst_gap = self.worst_gap.max(last.elapsed());
+            *last = Instant::now();
+        }
+    }
+
+    /// All gaps end: nothing more is written. Slots that had no owner count for nothing, nor do owners without slots.
     pub(super) fn ended(&mut self) {
-        self.worst_gap = self.worst_gap.max(self.last.elapsed());
-        self.last = Instant::now();
+        let open = self.last.iter().filter(|(owner, _)| self.owners.has_slots(owner));
+        let longest = open.map(|(_, last)| last.elapsed()).max();
+        self.worst_gap = self.worst_gap.max(longest.unwrap_or_default());
     }
 
     /// How many writes were acknowledged.
@@ -152,7 +168,8 @@ impl Ledger {
         self.last_failure.as_deref()
     }
 
-    /// The longest time without an acknowledged write, also at the beginning and at the end.
+    /// The longest time without an acknowledged write to the slots that one node owned at the beginning, also at the beginning and at the
+    /// end: what the clients of one shard wait for while the others are served.
     pub const fn worst_gap(&self) -> Duration {
         self.worst_gap
     }
