@@ -12,7 +12,7 @@ use std::{
     io::{self, Write},
     path::Path,
     pin::pin,
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -95,6 +95,7 @@ async fn keep(cluster: Cluster, port: u16, directory: MemberDirectory, mut stopp
     let mut ended_early = 0;
     while directory.member().exists() && !*stopping.borrow() {
         let began = Instant::now();
+        let mut was_asked = false;
         match lock::holder(&directory.agent_lock()) {
             Ok(Some(pid)) => {
                 log(&cluster, &format!("{port}: taking over agent {pid}"));
@@ -110,6 +111,7 @@ async fn keep(cluster: Cluster, port: u16, directory: MemberDirectory, mut stopp
             _ => match start(&directory) {
                 Ok(mut child) => tokio::select! {
                     status = child.wait() => {
+                        was_asked = status.as_ref().is_ok_and(ExitStatus::success);
                         let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                         log(&cluster, &format!("{port}: the agent ended: {how}"));
                     }
@@ -121,10 +123,16 @@ async fn keep(cluster: Cluster, port: u16, directory: MemberDirectory, mut stopp
                 Err(error) => log(&cluster, &format!("{port}: no agent can be started: {error}")),
             },
         }
-        if began.elapsed() > SETTLED {
+        // Who was asked to stop alone is to be started again: a restart.
+        if began.elapsed() > SETTLED || was_asked {
             ended_early = 0;
         }
-        let pause = PAUSES.get(ended_early).or(PAUSES.last()).copied().unwrap_or_default();
+        let mut pause = PAUSES.get(ended_early).or(PAUSES.last()).copied().unwrap_or_default();
+        if was_asked && began.elapsed() > PAUSES[1] {
+            pause = Duration::ZERO;
+        } else if ended_early > 0 {
+            log(&cluster, &format!("{port}: another agent is started in {}", humantime::format_duration(pause)));
+        }
         ended_early += 1;
         tokio::select! {
             () = sleep(pause) => {}
