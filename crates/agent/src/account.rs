@@ -1,6 +1,6 @@
 //! What an agent tells others of its member.
 
-use crate::Phase;
+use crate::{CopyOf, Phase};
 use serde::{Deserialize, Serialize};
 use topology::{Flag, NodeAddr, NodeId, NodeView};
 
@@ -30,6 +30,10 @@ pub struct Account {
     pub server_pid: Option<i32>,
     /// What the agent is at.
     pub phase: Phase,
+    /// Of a replica: whose data it has a copy of, by the word of its server, or of one that does not run by
+    /// what is on its disk. A server that runs and does not answer may have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyOf>,
     /// What the server said last.
     #[serde(flatten)]
     pub said: Said,
@@ -160,6 +164,7 @@ e7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca 127.0.0.1:7003@17003 myself,slave 07c37
             bus_port: Some(17000),
             server_pid: Some(12),
             phase: Phase::Running,
+            copy: None,
             said: Said::default(),
         };
         let text = serde_json::to_string(&account).unwrap();

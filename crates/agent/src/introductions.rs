@@ -100,6 +100,7 @@ mod tests {
             address,
             server_pid: Some(1),
             phase: Phase::Running,
+            copy: None,
             said: Said { answers: true, known_nodes: 6, ..Said::default() },
         }
     }

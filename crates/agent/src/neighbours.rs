@@ -27,6 +27,8 @@ pub(crate) struct Neighbour {
     pub(crate) server: NodeAddr,
     /// Where its agent answers.
     pub(crate) agent: SocketAddr,
+    /// Where its data is.
+    pub(crate) directory: MemberDirectory,
 }
 
 impl Neighbourhood {
@@ -47,7 +49,7 @@ impl Neighbourhood {
     pub(crate) fn neighbours(&self) -> Vec<Neighbour> {
         let Self::Directories { members, own } = self;
         let entries = fs::read_dir(members).into_iter().flatten().flatten();
-        let found = entries.filter_map(|entry| neighbour(&Member::read(&entry.path()).ok()?));
+        let found = entries.filter_map(|entry| neighbour(&MemberDirectory::new(entry.path())));
         found.filter(|neighbour| neighbour.agent != *own).collect()
     }
 
@@ -57,9 +59,11 @@ impl Neighbourhood {
     }
 }
 
-fn neighbour(member: &Member) -> Option<Neighbour> {
+fn neighbour(directory: &MemberDirectory) -> Option<Neighbour> {
+    let member = Member::read(directory.path()).ok()?;
     let agent = member.api.as_ref()?.address();
-    Some(Neighbour { server: NodeAddr::new(Host::Ip(agent.ip()), member.port), agent })
+    let server = NodeAddr::new(Host::Ip(agent.ip()), member.port);
+    Some(Neighbour { server, agent, directory: directory.clone() })
 }
 
 #[cfg(test)]
@@ -79,8 +83,8 @@ mod tests {
         fs::create_dir(members.path().join("7003")).unwrap();
         let own = "127.0.0.1:12000".parse().unwrap();
         let neighbourhood = Neighbourhood::of(&MemberDirectory::new(members.path().join("7000")), own);
-        let expected =
-            Neighbour { server: "127.0.0.1:7001".parse().unwrap(), agent: "127.0.0.1:12001".parse().unwrap() };
+        let (server, agent) = ("127.0.0.1:7001".parse().unwrap(), "127.0.0.1:12001".parse().unwrap());
+        let expected = Neighbour { server, agent, directory: MemberDirectory::new(members.path().join("7001")) };
         assert_eq!(neighbourhood.neighbours(), std::slice::from_ref(&expected));
         assert_eq!(neighbourhood.at(&expected.server), Some(expected));
         assert_eq!(neighbourhood.at(&"127.0.0.1:7002".parse().unwrap()), None);

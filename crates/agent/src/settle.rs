@@ -85,8 +85,15 @@ mod tests {
         let id = |byte| NodeId::from_bytes([byte; 20]);
         let said = Said { answers: true, primary: Some(id(1)), may_succeed: true, ..Said::default() };
         let address = "127.0.0.1:7003".parse().unwrap();
-        let mut replica =
-            Account { id: Some(id(2)), address, bus_port: None, server_pid: Some(1), phase: Phase::Running, said };
+        let mut replica = Account {
+            id: Some(id(2)),
+            address,
+            bus_port: None,
+            server_pid: Some(1),
+            phase: Phase::Running,
+            copy: None,
+            said,
+        };
         assert_eq!(outlook(id(1), &[replica.clone()], true), Outlook::Undecided);
         assert_eq!(outlook(id(1), &[replica.clone()], false), Outlook::NoMajority);
         assert_eq!(outlook(id(3), &[replica.clone()], true), Outlook::Settled);

@@ -1,7 +1,7 @@
 //! What the parts of an agent know together: which server runs, what it said last, and how to reach it and the others.
 
 use crate::{
-    MemberDirectory, Phase,
+    CopyOf, MemberDirectory, Phase,
     account::{Account, Said},
     counters::Counters,
     happening::{Happening, Watchers},
@@ -32,7 +32,7 @@ const STALE: Duration = Duration::from_secs(5);
 
 /// What the parts of an agent know together.
 pub(crate) struct Shared {
-    directory: MemberDirectory,
+    pub(crate) directory: MemberDirectory,
     dialer: Arc<dyn Dialer>,
     /// Without it nobody is told of the member, and no other agent is asked.
     pub(crate) token: Option<Token>,
@@ -242,8 +242,21 @@ impl Shared {
         let looked = self.run().pid.is_some() && timeout(NOW, self.look()).await.is_ok_and(|look| look.is_ok());
         let mut account = self.account();
         account.said.answers &= looked;
+        account.copy = self.copy(looked);
         account.said.may_succeed &= !self.unelected.load(Ordering::Relaxed);
         account
+    }
+
+    /// Whose data this member has a copy of, after its server was looked at. One that runs and does not answer may have one.
+    fn copy(&self, looked: bool) -> Option<CopyOf> {
+        let (run, seen) = (self.run(), self.seen.borrow().clone());
+        if run.pid.is_none() {
+            return CopyOf::kept(&self.directory);
+        }
+        let view = seen.view.filter(|_| seen.run == run.number);
+        let is_empty = looked && view.as_ref().is_some_and(|view| view.server.keys() == 0);
+        let known = view.map(|view| view.entries().cloned().collect());
+        CopyOf::wanted(&known.unwrap_or_else(|| self.directory.kept_entries())).filter(|_| !is_empty)
     }
 
     /// What is told of this member, as its server said last.
@@ -259,6 +272,7 @@ impl Shared {
             address,
             server_pid: run.pid,
             phase: run.phase,
+            copy: None,
             said: Said { answers: run.pid.is_some() && seen.run == run.number && seen.trouble.is_none(), ..said },
         }
     }

@@ -58,7 +58,15 @@ mod tests {
             ..Said::default()
         };
         let address = "127.0.0.1:7000".parse().unwrap();
-        Account { id: Some(id(node)), address, bus_port: None, server_pid: Some(1), phase: Phase::Running, said }
+        Account {
+            id: Some(id(node)),
+            address,
+            bus_port: None,
+            server_pid: Some(1),
+            phase: Phase::Running,
+            copy: None,
+            said,
+        }
     }
 
     fn heir(accounts: &[Account]) -> Option<NodeId> {

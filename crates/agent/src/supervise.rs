@@ -2,6 +2,7 @@
 
 use crate::{
     backoff::{Backoff, Next, SHORT_RUN},
+    copies,
     directory::MemberDirectory,
     error::AgentError,
     events::{self, seconds},
@@ -57,7 +58,7 @@ impl Agent {
         // An agent that was killed has taken its server along: its shard may be choosing another primary just now.
         let mut pause = Duration::ZERO;
         loop {
-            if self.wait(pause).await {
+            if self.wait(pause).await || self.spare_copies().await {
                 return Ok(());
             }
             let next = match self.start() {
@@ -74,6 +75,27 @@ impl Agent {
         }
     }
 
+    /// Waits as long as a server without data would cost a replica its copy; whether it is wished to stop instead.
+    async fn spare_copies(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut safe = pin!(copies::are_safe(&shared));
+        loop {
+            tokio::select! {
+                () = &mut safe => return false,
+                wish = self.wishes.next() => match wish {
+                    Wish::StartNow => self.backoff.reset(),
+                    Wish::Stop(_) => return self.stop_without_server(),
+                },
+            }
+        }
+    }
+
+    fn stop_without_server(&mut self) -> bool {
+        events::tell("stopped; no server was running");
+        self.report.stopped_without_server();
+        true
+    }
+
     /// Waits until the server may be started; whether it is wished to stop instead.
     async fn wait(&mut self, pause: Duration) -> bool {
         let shared = Arc::clone(&self.shared);
@@ -85,11 +107,7 @@ impl Agent {
             () = quiet => {}
             wish = self.wishes.next() => match wish {
                 Wish::StartNow => self.backoff.reset(),
-                Wish::Stop(_) => {
-                    events::tell("stopped; no server was running");
-                    self.report.stopped_without_server();
-                    return true;
-                }
+                Wish::Stop(_) => return self.stop_without_server(),
             },
         }
         false

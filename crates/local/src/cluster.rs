@@ -334,6 +334,11 @@ impl Cluster {
         self.member_directory(port).kept_id()
     }
 
+    /// Whether a member has data on disk that its server would load.
+    pub(crate) fn holds_data_of(&self, port: u16) -> bool {
+        self.member_directory(port).holds_data()
+    }
+
     /// Where the loop tells what it is at.
     pub(crate) fn loop_file(&self) -> PathBuf {
         self.directory.join("loop.json")

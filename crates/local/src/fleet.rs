@@ -35,7 +35,12 @@ impl LocalFleet {
             process,
             // While it runs it says so itself.
             id: if process == Process::Runs { None } else { self.cluster.kept_id(status.port) },
-            data: if self.cluster.has_run(status.port) { Data::Kept } else { Data::Nothing },
+            // While it runs it has its data in memory.
+            data: if process == Process::Runs || self.cluster.holds_data_of(status.port) {
+                Data::Kept
+            } else {
+                Data::Nothing
+            },
             update: self.cluster.update_of(status, wanted)?,
             trouble: trouble(status),
         })

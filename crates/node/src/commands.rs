@@ -16,7 +16,7 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
     Some(match command {
         Command::Ping => cmd("PING"),
         Command::Info => cmd("INFO"),
-        Command::Standing => words(&["INFO", "server", "persistence", "replication"]),
+        Command::Standing => words(&["INFO", "server", "persistence", "replication", "keyspace"]),
         Command::Keyspace => words(&["INFO", "keyspace"]),
         Command::KeySizes => words(&["INFO", "keysizes"]),
         Command::ClusterInfo => words(&["CLUSTER", "INFO"]),

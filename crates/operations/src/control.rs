@@ -4,6 +4,7 @@
 //! whoever begins anew finds from the world what is left to do.
 
 mod eyes;
+mod heirs;
 mod past;
 mod report;
 mod work;

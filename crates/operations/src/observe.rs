@@ -44,7 +44,7 @@ pub async fn ask(link: &dyn NodeLink) -> Result<NodeView, NodeError> {
     ask_with(link, Command::Info).await
 }
 
-/// As [`ask`], at less cost: of `INFO` only what process the server is, whether it loads, and whom it follows.
+/// As [`ask`], at less cost: of `INFO` only what process the server is, whether it loads, whom it follows, and how many keys it holds.
 pub async fn ask_for_standing(link: &dyn NodeLink) -> Result<NodeView, NodeError> {
     ask_with(link, Command::Standing).await
 }

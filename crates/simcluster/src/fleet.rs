@@ -44,6 +44,9 @@ struct Wanted {
     bad: Option<u32>,
 }
 
+/// Time between two looks of an agent that waits.
+const AGENT_LOOKS: Duration = Duration::from_millis(200);
+
 /// What the platform knows of a member.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
@@ -108,6 +111,14 @@ impl SimulatedFleet {
         }
     }
 
+    /// The data of a member that is down is lost; that it owned slots is not.
+    pub fn lose_keys(&self, number: Number) {
+        self.simulation.lose_keys(number);
+        if let Some(kept) = lock(&self.members).get_mut(&number) {
+            kept.data = Data::Nothing;
+        }
+    }
+
     /// Starts what is down, as a platform does sooner or later.
     pub fn start_all(&self) {
         for number in self.numbers() {
@@ -118,12 +129,29 @@ impl SimulatedFleet {
         }
     }
 
-    /// Starts a member that is down.
+    /// Starts a member that is down. Its agent waits while that would cost a replica its copy.
     pub fn start(&self, number: Number) {
         let build = lock(&self.members).get(&number).map(|kept| kept.build);
         if build.is_some() && build == lock(&self.wanted).bad {
             return;
         }
+        if self.simulation.would_empty_a_replica(number) {
+            self.simulation.note(&format!("server-{number} is not started: a replica has a copy of what it had"));
+            let fleet = self.clone();
+            tokio::spawn(async move {
+                while fleet.simulation.would_empty_a_replica(number) {
+                    tokio::time::sleep(AGENT_LOOKS).await;
+                }
+                if fleet.numbers().contains(&number) && !fleet.simulation.is_up(number) {
+                    fleet.start_now(number);
+                }
+            });
+        } else {
+            self.start_now(number);
+        }
+    }
+
+    fn start_now(&self, number: Number) {
         self.simulation.start(number);
         if let Some(kept) = lock(&self.members).get_mut(&number) {
             kept.data = Data::Kept;

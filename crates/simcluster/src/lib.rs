@@ -19,6 +19,7 @@ mod fleet;
 mod form;
 mod invariants;
 mod link;
+mod losing;
 mod message;
 mod migration;
 mod profile;

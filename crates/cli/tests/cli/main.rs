@@ -19,6 +19,7 @@ mod local_faults;
 mod local_roll;
 mod local_safety;
 mod local_scale;
+mod losses;
 mod members;
 mod moves;
 mod plans;

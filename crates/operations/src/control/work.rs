@@ -1,6 +1,6 @@
 //! What the loop has begun and what has not ended yet.
 
-use super::{Doing, Means};
+use super::{Doing, Means, heirs::holds_others};
 use crate::{
     observe::{NoEntry, Observation, look},
     port::{FleetError, MayGo, MayRestart, NodeError, StillNeeded},
@@ -63,6 +63,8 @@ enum Failed {
     Weighing(#[from] WeighError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error("the keys that it holds are of other slots")]
+    HoldsOthers,
     #[error(transparent)]
     StillNeeded(#[from] StillNeeded),
     #[error(transparent)]
@@ -184,6 +186,11 @@ async fn run(
     stop: CancellationToken,
     progress: &Mutex<Option<String>>,
 ) -> Result<(), Failed> {
+    for (action, _) in &steps {
+        if holds_others(observation, action).await? {
+            return Err(Failed::HoldsOthers);
+        }
+    }
     let mut plan = Plan::of_one_stage("a step of the loop".to_owned(), observation.nodes(|_| true), steps);
     weigh(observation, &mut plan, None).await?;
     let tell = |told: Progress| note(progress, &told);

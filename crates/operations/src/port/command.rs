@@ -16,7 +16,8 @@ pub enum Command {
     Ping,
     /// `INFO`, the default sections.
     Info,
-    /// `INFO server persistence replication`, several sections at once since 7.0: which process it is, whether it loads, whom it follows.
+    /// `INFO server persistence replication keyspace`, several sections at once since 7.0: which process it is, whether it loads, whom it
+    /// follows, how many keys it holds.
     Standing,
     /// `INFO keyspace`: how many keys each database holds.
     Keyspace,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what helps tests fails as they do")]
 
 mod course;
+mod losses;
 mod planned;
 mod rolling;
 mod unplanned;

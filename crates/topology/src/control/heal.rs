@@ -42,12 +42,19 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
 
 /// The replica that has most of what the primary had; or why none of them is told to take its place. One that has never got a copy would
 /// win an election that is forced all the same, and the data would be gone.
+///
+/// A replica that was started again has its copy from its disk, under another history. That counts where the primary itself has nothing any
+/// more: whatever is there is more than that.
 fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String> {
     let (primary, address) = (shard.primary.account.id, &shard.primary.node.address);
     let answering = || shard.replicas.iter().filter_map(|replica| Some((replica, replica.node.view()?)));
     let has_copied = |said: &NodeView| situation.memory.has_copied(&said.server, primary);
-    let able = answering().filter(|(_, said)| has_copied(said) == Some(true));
-    let best = able.max_by_key(|(_, said)| (said.server.replication_offset, Reverse(said.myself.id)));
+    let has_nothing = situation.has_nothing(primary);
+    let is_able = |said: &NodeView| has_copied(said) == Some(true) || has_nothing && holds_copy(situation, said);
+    let able = answering().filter(|(_, said)| is_able(said));
+    let best = able.max_by_key(|(_, said)| {
+        (has_copied(said) == Some(true), said.server.replication_offset, Reverse(said.myself.id))
+    });
     if let Some((replica, _)) = best {
         return Ok(replica.reference());
     }
@@ -60,4 +67,13 @@ fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String>
         }
         Some(_) => format!("{address} does not answer, and those of its replicas that do have no copy of its data yet"),
     })
+}
+
+/// Whether a replica holds keys that can only be its primary's: neither is it getting them just now, nor are they those of another primary, which it
+/// followed before.
+fn holds_copy(situation: &Situation<'_>, said: &NodeView) -> bool {
+    let (info, primary) = (&said.server, said.myself.primary);
+    let mut others = situation.memory.histories.iter().filter(|(id, _)| Some(**id) != primary);
+    let is_of_another = others.any(|(_, history)| Some(history) == info.replication_id.as_ref());
+    info.keys() > 0 && !info.sync_in_progress && !info.loading && !is_of_another
 }

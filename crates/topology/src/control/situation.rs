@@ -2,7 +2,7 @@
 
 use super::{Desired, Memory, World, roll, shape::Shape};
 use crate::{
-    ClusterView, Flag, FleetMember, NodeEntry, NodeId, NodeView, ObservedNode, SlotSet, Update, findings::count,
+    ClusterView, Data, Flag, FleetMember, NodeEntry, NodeId, NodeView, ObservedNode, SlotSet, Update, findings::count,
     plan::NodeRef,
 };
 use std::{
@@ -135,6 +135,16 @@ impl<'a> Situation<'a> {
     pub(super) fn is_passing(&self, id: NodeId) -> bool {
         let owns = |said: &NodeView| !said.myself.slots.is_empty();
         self.memory.estranged.contains_key(&id) && !self.view.node(id).and_then(|node| node.view()).is_some_and(owns)
+    }
+
+    /// Whether nothing is left of what a silent node had: its member has lost its data, or it is no member any more and has been silent for
+    /// long, so that nobody starts it again.
+    pub(super) fn has_nothing(&self, id: NodeId) -> bool {
+        if let Some(placed) = self.member_of(id) {
+            return placed.member.data == Data::Nothing && placed.member.is_fenced();
+        }
+        let may_be_it = |placed: &Placed<'_>| placed.node.is_none() && placed.member.data != Data::Nothing;
+        self.memory.silent_for(id) >= GIVEN_UP && !self.members.iter().any(may_be_it)
     }
 
     /// How many members there are to be beyond those that are counted on.

@@ -27,6 +27,10 @@ pub(crate) struct Model {
     pub(crate) bad: Option<u32>,
     pub(crate) restarts: usize,
     pub(crate) failovers: usize,
+    /// Those whose data is gone.
+    pub(crate) lost: BTreeSet<usize>,
+    /// Whether the loop has just begun, and has heard nobody before.
+    pub(crate) is_forgetful: bool,
     /// How many hosts there are; members are put on them in turn.
     hosts: usize,
 }
@@ -80,7 +84,7 @@ impl Model {
             calm: self.calm,
             silent: down().map(|(at, node)| (id(*at), silent(node))).collect(),
             absent: down().map(|(at, node)| (at.to_string(), silent(node))).collect(),
-            histories: self.nodes.keys().map(|at| (id(*at), "one".to_owned())).collect(),
+            histories: self.nodes.keys().filter(|_| !self.is_forgetful).map(|at| (id(*at), "one".to_owned())).collect(),
             prepared: self.prepared.clone(),
             ..Memory::default()
         };
@@ -279,9 +283,9 @@ impl Model {
             zone: None,
             process: if node.is_up { Process::Runs } else { Process::Starts },
             id: Some(id(*at)),
-            data: Data::Kept,
             update: if node.runs == self.wanted { Update::Current } else { Update::NeedsRestart },
             trouble: None,
+            data: if self.lost.contains(at) { Data::Nothing } else { Data::Kept },
         };
         members.map(member).collect()
     }
@@ -325,6 +329,9 @@ impl Model {
         if self.nodes[&at].primary.is_some() {
             let link = if self.nodes[&at].in_sync { "up" } else { "down" };
             writeln!(info, "master_link_status:{link}\r").unwrap();
+            if self.nodes[&at].has_copied {
+                info.push_str("db0:keys=1,expires=0\r\n");
+            }
         }
         NodeView::parse(&lines, "cluster_state:ok\r\n", &info).unwrap()
     }

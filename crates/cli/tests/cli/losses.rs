@@ -1,0 +1,81 @@
+//! Data is lost: what others have of it is not.
+
+use crate::{
+    agents::scene::{Scene, engines},
+    support::eventually,
+};
+use std::{fs, path::PathBuf, process::Command};
+use testservers::Ledger;
+
+/// A cluster that has been written to, and what was written.
+fn written(scene: &Scene) -> Ledger {
+    let ledger = scene.writer().stop();
+    ledger.assert_kept(&scene.cluster());
+    ledger
+}
+
+fn data(scene: &Scene, port: u16) -> PathBuf {
+    scene.place.directory("main").join(format!("members/{port}/data"))
+}
+
+/// Loses the keys of a member that does not run, and with `all` its id and its slots, too.
+fn lose(scene: &Scene, port: u16, all: bool) {
+    let data = data(scene, port);
+    fs::remove_dir_all(data.join("appendonlydir")).unwrap();
+    if all {
+        fs::remove_file(data.join("nodes.conf")).unwrap();
+    }
+}
+
+/// Kills all processes of the cluster at once, but for servers, which never outlive their agents.
+fn kill_all(scene: &Scene) {
+    let status = scene.place.status("main");
+    let agents = status["members"].as_array().unwrap().iter().map(|member| &member["agent_pid"]);
+    let pids = agents.chain([&status["supervisor_pid"]]).map(ToString::to_string);
+    // In one go, so that nobody sees another one die.
+    assert!(Command::new("kill").arg("-KILL").args(pids).status().unwrap().success());
+    eventually("nothing runs", || scene.place.server_pids("main").is_empty());
+}
+
+#[test]
+fn a_primary_without_its_data_joins_as_a_replica_after_everything_was_killed_on_every_engine() {
+    for engine in engines() {
+        for all in [false, true] {
+            let name = engine.name.clone();
+            let scene = Scene::up(engine.clone(), "", 6);
+            let [replica] = scene.replicas_of(scene.first)[..] else { panic!("one replica") };
+            let ledger = written(&scene);
+            kill_all(&scene);
+            lose(&scene, scene.first, all);
+            scene.place.local("up").succeeded();
+            eventually("the replica is the primary", || scene.role(replica) == "primary");
+            eventually("the old primary is its replica", || scene.replicas_of(replica) == [scene.first]);
+            scene.eventually_healthy();
+            ledger.assert_kept(&scene.cluster());
+            let log = scene.agent_log(scene.first);
+            assert!(log.contains("the data of this member is gone"), "{name}, all: {all}\n{log}");
+        }
+    }
+}
+
+#[test]
+fn a_primary_that_keeps_nothing_on_disk_never_empties_its_replica_on_every_engine() {
+    for engine in engines() {
+        let scene = Scene::up(engine, "", 6);
+        let [replica] = scene.replicas_of(scene.first)[..] else { panic!("one replica") };
+        let ledger = written(&scene);
+        let conf = scene.place.directory("main").join(format!("members/{}/server.conf", scene.first));
+        let text = fs::read_to_string(&conf).unwrap().replace("appendonly yes", "appendonly no");
+        fs::write(&conf, text).unwrap();
+        // Its replica cannot take over at once, and it has nothing.
+        scene.place.local(&format!("pause {replica}")).succeeded();
+        scene.kill_server(scene.first);
+        fs::remove_dir_all(data(&scene, scene.first).join("appendonlydir")).unwrap();
+        eventually("its agent waits", || scene.agent_log(scene.first).contains("the data of this member is gone"));
+        scene.place.local(&format!("resume {replica}")).succeeded();
+        eventually("the replica is the primary", || scene.role(replica) == "primary");
+        eventually("the old primary is its replica", || scene.replicas_of(replica) == [scene.first]);
+        scene.eventually_healthy();
+        ledger.assert_kept(&scene.cluster());
+    }
+}

@@ -1,0 +1,106 @@
+//! Data is lost, and what others have of it is not.
+
+use crate::course::{Course, Life, calm, profile, seeds};
+use operations::observe::dial_and_ask;
+use simcluster::{Ledger, Number, Simulation, Timeouts, run};
+use std::time::Duration;
+use tokio::time::sleep;
+use topology::{ClusterView, ObservedNode, Silence};
+
+const LONG: Duration = Duration::from_mins(5);
+
+/// What all servers say.
+pub(crate) async fn view(course: &Course) -> ClusterView {
+    let timeouts = Timeouts { connect: Duration::from_secs(1), read: Duration::from_secs(2) };
+    let dialer = course.simulation.dialer("test", timeouts);
+    let mut view = ClusterView::default();
+    for number in course.fleet.numbers() {
+        let (address, id) = (course.simulation.address(number), Some(course.simulation.id(number)));
+        let silent = || Silence { reason: "does not run".to_owned(), advice: None, answers: false };
+        let said = dial_and_ask(dialer.as_ref(), &address).await.map(|answer| answer.view).map_err(|_| silent());
+        view.nodes.push(ObservedNode { address, id, said });
+    }
+    view
+}
+
+/// The shards: each primary with its replicas.
+pub(crate) async fn shards(course: &Course) -> Vec<(Number, Vec<Number>)> {
+    let view = view(course).await;
+    let number = |id| course.simulation.number(id).unwrap();
+    let shards = view.shards();
+    let owners = shards.iter().filter(|shard| !shard.slots().is_empty());
+    owners
+        .map(|shard| {
+            let replicas = shard.replicas.iter().map(|replica| number(replica.account.id));
+            (number(shard.primary.account.id), replicas.collect())
+        })
+        .collect()
+}
+
+/// A cluster that has been written to, and whose replicas have all of it.
+pub(crate) async fn written(course: &Course) -> Ledger {
+    course.settled(LONG).await;
+    let writer = course.writer();
+    sleep(Duration::from_secs(3)).await;
+    let (ledger, lost) = writer.stop().await;
+    course.assert_kept(&lost);
+    sleep(Duration::from_secs(3)).await;
+    ledger
+}
+
+/// How a primary comes back without its data.
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    /// Its whole volume is lost.
+    Volume,
+    /// Its keys are lost, its id and its slots are not.
+    Keys,
+}
+
+fn lose(course: &Course, number: Number, loss: Loss) {
+    match loss {
+        Loss::Volume => course.fleet.lose_data(number),
+        Loss::Keys => course.fleet.lose_keys(number),
+    }
+}
+
+/// A primary dies, alone or with all others, and comes back without data.
+fn comes_back_empty(seed: u64, loss: Loss, all_die: bool) {
+    run(seed, |simulation: Simulation| async move {
+        simulation.keep_trace(2_000);
+        let course = Course::new(&simulation, calm(profile(seed)), 3, 1);
+        let ledger = course.beside(Life::Whole, written(&course)).await;
+        let shards = shards(&course).await;
+        let (primary, _) = shards[usize::try_from(simulation.draw(3)).unwrap()].clone();
+        let dead = if all_die { course.fleet.numbers() } else { vec![primary] };
+        for number in &dead {
+            simulation.kill(*number);
+        }
+        lose(&course, primary, loss);
+        let mut order = dead.clone();
+        order.rotate_left(usize::try_from(simulation.draw(6)).unwrap() % dead.len());
+        let after = course.beside(Life::Whole, async {
+            for number in order {
+                sleep(Duration::from_millis(simulation.draw(1_000))).await;
+                course.fleet.start(number);
+            }
+            course.settled(LONG).await;
+        });
+        after.await;
+        course.check();
+        course.assert_kept(&simcluster::lost(&simulation, &ledger));
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_primary_that_comes_back_without_data_costs_nobody_a_copy() {
+    for seed in seeds(&[], 2) {
+        for loss in [Loss::Volume, Loss::Keys] {
+            for all_die in [false, true] {
+                eprintln!("seed {seed}, {loss:?}, all die: {all_die}");
+                comes_back_empty(seed, loss, all_die);
+            }
+        }
+    }
+}
