@@ -11,6 +11,7 @@ pub mod choose_slots;
 mod cluster_info;
 mod cluster_view;
 pub mod control;
+mod copies;
 pub mod create;
 mod draft;
 pub mod failover;

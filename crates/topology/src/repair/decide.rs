@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     ClusterView, Member, NodeId, ObservedNode, SlotSet,
+    copies::has_had_copy,
     findings::entry_point,
     plan::{FailoverKind, NodeRef},
 };
@@ -92,7 +93,8 @@ pub(super) struct Takeover {
     pub(super) kind: FailoverKind,
 }
 
-/// The silent primaries with slots that have a replica which answers: the one that has read most of what they wrote.
+/// The silent primaries with slots that have a replica which answers and has had a copy of their data: the one that has read most of what
+/// they wrote.
 pub(super) fn takeovers(view: &ClusterView) -> Vec<Takeover> {
     let shards = view.shards();
     let owners = || shards.iter().filter(|shard| !shard.slots().is_empty());
@@ -100,7 +102,8 @@ pub(super) fn takeovers(view: &ClusterView) -> Vec<Takeover> {
     let kind = if majority { FailoverKind::Forced } else { FailoverKind::Takeover };
     let takeover = |shard: &crate::Shard<'_>| {
         let read = |member: &&Member<'_>| member.node.view().and_then(|view| view.server.replication_offset);
-        let replica = shard.replicas.iter().filter(|replica| replica.answers()).max_by_key(read)?;
+        let has_copy = |member: &&Member<'_>| member.node.view().is_some_and(|said| has_had_copy(view, said));
+        let replica = shard.replicas.iter().filter(has_copy).max_by_key(read)?;
         let (replica, primary) = (replica.reference(), shard.primary.reference());
         Some(Takeover { replica, primary, kind })
     };
