@@ -19,7 +19,7 @@ use std::{
     process::{ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
-use topology::NodeId;
+use topology::{NodeId, control::Loss};
 
 /// How long all processes of a cluster may take to end: an agent gives its server 10 s before it kills it.
 const ENDS: Duration = Duration::from_secs(30);
@@ -356,6 +356,24 @@ impl Cluster {
     pub fn loop_unchanged_for(&self) -> Duration {
         let told = fs::metadata(self.loop_file()).and_then(|file| file.modified());
         told.ok().and_then(|told| told.elapsed().ok()).unwrap_or_default()
+    }
+
+    /// Where it is kept which shards were lost.
+    pub fn losses_file(&self) -> PathBuf {
+        self.directory.join("losses.json")
+    }
+
+    /// The shards that were lost with all copies of their data, and made anew; none where the file cannot be read.
+    pub fn losses(&self) -> Vec<Loss> {
+        file::read(&self.losses_file()).unwrap_or_default()
+    }
+
+    /// Keeps that a shard was lost. That of the same slots is told once.
+    pub(crate) fn keep_loss(&self, loss: &Loss) -> Result<(), LocalError> {
+        let mut losses = self.losses();
+        losses.retain(|other| (&other.slots, &other.had) != (&loss.slots, &loss.had));
+        losses.push(loss.clone());
+        Ok(file::write(&self.losses_file(), &losses, Survives::PowerLoss)?)
     }
 
     fn hold_lock(&self) -> PathBuf {

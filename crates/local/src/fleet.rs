@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use operations::port::{Fleet, FleetError, MayGo, MayRestart};
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::sync::Notify;
-use topology::{Data, FleetMember, Process};
+use topology::{Data, FleetMember, Process, control::Loss};
 
 /// The processes of a cluster of this machine.
 pub struct LocalFleet {
@@ -105,6 +105,14 @@ impl Fleet for LocalFleet {
 
     fn restart<'a>(&'a self, member: &'a str, _: MayRestart) -> BoxFuture<'a, Result<(), FleetError>> {
         Box::pin(async move { self.cluster.restart(port_of(member)?).await.map_err(|error| failed(&error)) })
+    }
+
+    fn keep_loss<'a>(&'a self, loss: &'a Loss) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async { self.cluster.keep_loss(loss).map_err(|error| failed(&error)) })
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        self.cluster.losses()
     }
 
     fn remove<'a>(&'a self, member: &'a str, _: MayGo) -> BoxFuture<'a, Result<(), FleetError>> {

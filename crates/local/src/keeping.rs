@@ -73,6 +73,12 @@ fn tell(cluster: &Cluster, last: &Mutex<Option<Report>>, report: &Report) {
             log(cluster, &format!("begins: {action}: {}", doing.reason));
         }
     }
+    for loss in report.losses.iter().filter(|loss| !last.as_ref().is_some_and(|before| before.losses.contains(loss))) {
+        log(
+            cluster,
+            &format!("lost: slots {} with all copies of their data; {} begins them anew", loss.slots, loss.got.address),
+        );
+    }
     for failure in report.failures.iter().filter(|failure| {
         !last.as_ref().is_some_and(|before| {
             before.failures.iter().any(|other| other.times == failure.times && other.error == failure.error)

@@ -4,7 +4,7 @@ use crate::Engine;
 use agent::Launch;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use topology::control::Desired;
+use topology::control::{Desired, WhenShardLost};
 
 /// What a cluster was asked to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -26,6 +26,9 @@ pub struct Settings {
     /// Counts the restarts of all members, one after another, that were asked for without anything else.
     #[serde(default)]
     pub round: u64,
+    /// What becomes of a shard of whose data no copy is left anywhere.
+    #[serde(default)]
+    pub when_shard_lost: WhenShardLost,
     /// Whether it was made to the end: its members know each other and keep that in their data.
     pub formed: bool,
 }
@@ -34,7 +37,17 @@ impl Settings {
     /// Settings of a cluster that is still to be made.
     pub const fn new(engine: Engine, shards: usize, replicas: usize) -> Self {
         let settings = BTreeMap::new();
-        Self { format: 1, engine, shards, replicas, extra: 0, settings, round: 0, formed: false }
+        Self {
+            format: 1,
+            engine,
+            shards,
+            replicas,
+            extra: 0,
+            settings,
+            round: 0,
+            when_shard_lost: WhenShardLost::Wait,
+            formed: false,
+        }
     }
 
     /// What each of its servers is to run with.
@@ -45,6 +58,11 @@ impl Settings {
 
     /// The shape that the loop keeps it in.
     pub const fn desired(&self) -> Desired {
-        Desired { shards: self.shards, replicas: self.replicas, extra: self.extra }
+        Desired {
+            shards: self.shards,
+            replicas: self.replicas,
+            extra: self.extra,
+            when_shard_lost: self.when_shard_lost,
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! whoever begins anew finds from the world what is left to do.
 
 mod eyes;
+mod giving_up;
 mod heirs;
 mod past;
 mod report;
@@ -26,7 +27,7 @@ use tokio::{
 };
 use topology::{
     FleetMember, NodeAddr,
-    control::{Decision, Desired, World, decide},
+    control::{Decision, Desired, Loss, World, decide},
 };
 use work::Work;
 
@@ -110,7 +111,7 @@ impl<'a> Control<'a> {
         if held.is_none() {
             self.act(&decision, observation);
         }
-        self.report(desired, decision, held)
+        self.report(desired, decision, held, fleet.losses())
     }
 
     fn take_in(&mut self, members: &[FleetMember], observation: &Observation) {
@@ -126,10 +127,11 @@ impl<'a> Control<'a> {
         let now = Instant::now();
         let mut steps = decision.steps.clone();
         steps.retain(|(action, _)| self.past.may_try(now, action));
-        self.work.begin(&self.means, steps, &Arc::new(observation));
+        let keys = self.past.keys();
+        self.work.begin(&self.means, steps, &Arc::new(observation), &keys);
     }
 
-    fn report(&mut self, desired: Desired, decision: Decision, held: Option<String>) -> Duration {
+    fn report(&mut self, desired: Desired, decision: Decision, held: Option<String>, losses: Vec<Loss>) -> Duration {
         let now = Instant::now();
         let settled = decision.is_settled() && self.work.is_empty();
         self.past.rest(now, settled);
@@ -140,6 +142,7 @@ impl<'a> Control<'a> {
             doing: self.work.doing(now),
             proposed: steps.into_iter().map(|(action, reason)| Proposed { action, reason }).collect(),
             waits: decision.waits,
+            losses,
             failures: self.past.failures(now),
             held,
             trouble: None,

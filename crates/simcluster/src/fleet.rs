@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use topology::{Data, FleetMember, Process, Update};
+use topology::{Data, FleetMember, Process, Update, control::Loss};
 
 /// How a platform runs servers, and what goes wrong with it.
 #[derive(Clone, Debug)]
@@ -34,6 +34,7 @@ pub struct SimulatedFleet {
     simulation: Simulation,
     platform: Arc<Mutex<Platform>>,
     members: Arc<Mutex<BTreeMap<Number, Kept>>>,
+    losses: Arc<Mutex<Vec<Loss>>>,
     wanted: Arc<Mutex<Wanted>>,
 }
 
@@ -61,7 +62,8 @@ impl SimulatedFleet {
     /// A platform without members.
     pub fn new(simulation: &Simulation, platform: Platform) -> Self {
         let platform = Arc::new(Mutex::new(platform));
-        Self { simulation: simulation.clone(), platform, members: Arc::default(), wanted: Arc::default() }
+        let (members, wanted, losses) = (Arc::default(), Arc::default(), Arc::default());
+        Self { simulation: simulation.clone(), platform, members, wanted, losses }
     }
 
     /// From now on nothing goes wrong with it any more.
@@ -271,6 +273,18 @@ impl Fleet for SimulatedFleet {
                 None => Ok(()),
             }
         })
+    }
+
+    fn keep_loss<'a>(&'a self, loss: &'a Loss) -> BoxFuture<'a, Result<(), FleetError>> {
+        Box::pin(async {
+            self.simulation.note(&format!("slots {} are lost, and begin anew on {}", loss.slots, loss.got.address));
+            lock(&self.losses).push(loss.clone());
+            Ok(())
+        })
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        lock(&self.losses).clone()
     }
 
     fn remove<'a>(&'a self, member: &'a str, _: MayGo) -> BoxFuture<'a, Result<(), FleetError>> {

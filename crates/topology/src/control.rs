@@ -8,6 +8,7 @@ mod desired;
 mod form;
 mod heal;
 mod join;
+mod lost;
 mod memory;
 mod move_slots;
 mod roles;
@@ -16,7 +17,8 @@ mod shape;
 mod situation;
 mod spread;
 
-pub use desired::Desired;
+pub use desired::{Desired, WhenShardLost};
+pub use lost::{Loss, may_be_kept};
 pub use memory::Memory;
 
 use crate::{
@@ -59,6 +61,22 @@ pub struct Wait {
     pub what: String,
     /// Why it cannot be done now.
     pub why: String,
+    /// What somebody can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Advice>,
+}
+
+/// What somebody can do about what is waited for; the words for it are the platform's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "advice", rename_all = "kebab-case")]
+pub enum Advice {
+    /// Get this member to run again: it may have what nobody else has.
+    StartMember {
+        /// The platform's name for it.
+        member: String,
+    },
+    /// Ask for lost shards to be made anew, empty.
+    RecreateLost,
 }
 
 /// Whether those behind may begin something.
@@ -100,7 +118,11 @@ impl Decision {
     }
 
     fn wait(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        self.waits.push(Wait { what: what.into(), why: why.into() });
+        self.wait_for(what, why, None);
+    }
+
+    fn wait_for(&mut self, what: impl Into<String>, why: impl Into<String>, advice: Option<Advice>) {
+        self.waits.push(Wait { what: what.into(), why: why.into(), advice });
     }
 
     /// Takes out the steps that would be in the way of one that is under way, or of one before them. Moves of slots may share nodes.

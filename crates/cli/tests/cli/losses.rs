@@ -5,7 +5,7 @@ use crate::{
     support::eventually,
 };
 use std::{fs, path::PathBuf, process::Command};
-use testservers::Ledger;
+use testservers::{Ledger, wait_until};
 
 /// A cluster that has been written to, and what was written.
 fn written(scene: &Scene) -> Ledger {
@@ -78,4 +78,29 @@ fn a_primary_that_keeps_nothing_on_disk_never_empties_its_replica_on_every_engin
         scene.eventually_healthy();
         ledger.assert_kept(&scene.cluster());
     }
+}
+
+#[test]
+fn a_shard_that_is_lost_for_good_begins_anew_when_that_is_asked_for_and_status_tells_of_it() {
+    let Some(engine) = testservers::any_engine() else { return };
+    let mut place = crate::local::Place::new(engine);
+    let first = place.up("main", "--shards 3 --replicas 0", 4);
+    let data = place.directory("main").join(format!("members/{first}/data"));
+    place.local("down").succeeded();
+    fs::remove_dir_all(data.join("appendonlydir")).unwrap();
+    fs::remove_file(data.join("nodes.conf")).unwrap();
+    assert_eq!(place.local("up").code, Some(1), "it does not become healthy");
+    let patience = std::time::Duration::from_mins(2);
+    wait_until("it says what to type", patience, || {
+        place.local("status").out.contains("local scale --when-shard-lost recreate")
+    });
+    place.local("scale --when-shard-lost recreate --yes").succeeded();
+    eventually("all slots are served", || place.is_healthy("main"));
+    let told = place.local("status").out;
+    assert!(told.contains("! the data of slots 0-5460 was lost with all its copies"), "{told}");
+    assert_eq!(place.status("main")["loop"]["losses"].as_array().unwrap().len(), 1);
+    // What begins next tells it, too.
+    place.local("down").succeeded();
+    place.local("up").succeeded();
+    eventually("it is told", || place.local("status").out.contains("was lost with all its copies"));
 }

@@ -31,6 +31,7 @@ pub(super) struct Past {
     calm: Option<Instant>,
     unsettled: Option<Instant>,
     histories: BTreeMap<NodeId, String>,
+    keys: BTreeMap<NodeId, u64>,
     prepared: BTreeSet<NodeId>,
     estranged: BTreeMap<NodeId, Instant>,
     littered: BTreeMap<NodeId, Instant>,
@@ -60,7 +61,9 @@ impl Past {
         note(&mut self.silent, now, view.silent().filter_map(|(node, _)| node.id).collect());
         let known: BTreeSet<NodeId> = view.nodes.iter().filter_map(|node| node.id).collect();
         self.histories.retain(|id, _| known.contains(id));
+        self.keys.retain(|id, _| known.contains(id));
         for (_, said) in view.answering().filter(|(_, said)| said.myself.is_primary()) {
+            self.keys.insert(said.myself.id, said.server.keys());
             if let Some(history) = &said.server.replication_id {
                 self.histories.insert(said.myself.id, history.clone());
             }
@@ -76,6 +79,11 @@ impl Past {
         };
         let absent = members.iter().filter(|member| !answers(member)).map(|member| member.name.clone());
         note(&mut self.absent, now, absent.collect());
+    }
+
+    /// How many keys each primary held when it last answered.
+    pub(super) fn keys(&self) -> BTreeMap<NodeId, u64> {
+        self.keys.clone()
     }
 
     /// Takes in what has become of a step.
@@ -127,6 +135,7 @@ impl Past {
             absent: self.absent.iter().map(|(name, begin)| (name.clone(), since(begin))).collect(),
             unsettled: self.unsettled.as_ref().map(since).unwrap_or_default(),
             histories: self.histories.clone(),
+            keys: self.keys.clone(),
             prepared: self.prepared.clone(),
             estranged: self.estranged.iter().map(|(id, begin)| (*id, since(begin))).collect(),
             littered: self.littered.iter().map(|(id, begin)| (*id, since(begin))).collect(),

@@ -4,7 +4,7 @@ use crate::port::FleetError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use topology::{
-    control::{Desired, Wait},
+    control::{Desired, Loss, Wait},
     plan::Action,
 };
 
@@ -22,6 +22,9 @@ pub struct Report {
     pub proposed: Vec<Proposed>,
     /// What is waited for.
     pub waits: Vec<Wait>,
+    /// Shards that were lost with all copies of their data, and were made anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
     /// What was tried, failed, and will be tried again.
     pub failures: Vec<Failure>,
     /// Why the loop changes nothing now, if so.
@@ -74,7 +77,16 @@ pub struct Failure {
 impl Report {
     /// What is told when the platform does not say which members there are.
     pub(super) fn blind(desired: Desired, error: &FleetError) -> Self {
-        let (doing, proposed, waits, failures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { desired, settled: false, doing, proposed, waits, failures, held: None, trouble: Some(error.to_string()) }
+        Self {
+            desired,
+            settled: false,
+            doing: Vec::new(),
+            proposed: Vec::new(),
+            waits: Vec::new(),
+            losses: Vec::new(),
+            failures: Vec::new(),
+            held: None,
+            trouble: Some(error.to_string()),
+        }
     }
 }

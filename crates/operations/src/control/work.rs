@@ -1,6 +1,10 @@
 //! What the loop has begun and what has not ended yet.
 
-use super::{Doing, Means, heirs::holds_others};
+use super::{
+    Doing, Means,
+    giving_up::{NotGivenUp, give_up},
+    heirs::holds_others,
+};
 use crate::{
     observe::{NoEntry, Observation, look},
     port::{FleetError, MayGo, MayRestart, NodeError, StillNeeded},
@@ -65,6 +69,8 @@ enum Failed {
     Run(#[from] RunError),
     #[error("the keys that it holds are of other slots")]
     HoldsOthers,
+    #[error(transparent)]
+    NotGivenUp(#[from] NotGivenUp),
     #[error(transparent)]
     StillNeeded(#[from] StillNeeded),
     #[error(transparent)]
@@ -135,18 +141,30 @@ impl Work {
     }
 
     /// Begins steps over the links of a look.
-    pub(super) fn begin(&mut self, means: &Means, steps: Vec<(Action, String)>, observation: &Arc<Observation>) {
+    pub(super) fn begin(
+        &mut self,
+        means: &Means,
+        steps: Vec<(Action, String)>,
+        observation: &Arc<Observation>,
+        keys: &BTreeMap<NodeId, u64>,
+    ) {
         let (moves, others): (Vec<_>, Vec<_>) =
             steps.into_iter().partition(|(action, _)| matches!(action, Action::MoveSlots { .. }));
         for step in others {
-            self.begin_together(means, vec![step], observation);
+            self.begin_together(means, vec![step], observation, keys);
         }
         if !moves.is_empty() {
-            self.begin_together(means, moves, observation);
+            self.begin_together(means, moves, observation, keys);
         }
     }
 
-    fn begin_together(&mut self, means: &Means, steps: Vec<(Action, String)>, observation: &Arc<Observation>) {
+    fn begin_together(
+        &mut self,
+        means: &Means,
+        steps: Vec<(Action, String)>,
+        observation: &Arc<Observation>,
+        keys: &BTreeMap<NodeId, u64>,
+    ) {
         let piece = Piece {
             steps: steps.clone(),
             begun: Instant::now(),
@@ -157,6 +175,7 @@ impl Work {
         self.next += 1;
         self.pieces.insert(number, piece);
         let (means, observation) = (means.clone(), Arc::clone(observation));
+        let keys = keys.clone();
         let work = async move {
             let outcome = match steps.first() {
                 Some((Action::AddMembers { count }, _)) => means.fleet.add(*count).await.map_err(Failed::from),
@@ -168,6 +187,12 @@ impl Work {
                 }
                 Some((Action::RestartMember { member, node }, _)) => {
                     restart(&means, member, node.as_ref(), &observation).await
+                }
+                Some((Action::SettleSlots { node, slots, .. }, _)) => {
+                    match give_up(&means, &observation, node, slots, &keys).await {
+                        Ok(()) => run(&means, steps, &observation, stop, &progress).await,
+                        Err(error) => Err(error.into()),
+                    }
                 }
                 Some((Action::Repair { .. }, _)) => repair(&means, &observation, stop, &progress).await,
                 _ => run(&means, steps, &observation, stop, &progress).await,

@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use topology::{
     ClusterView, FleetMember, NodeId,
+    control::Loss,
     findings::count,
     membership::{MembershipRefusal, owns_nothing},
 };
@@ -38,6 +39,16 @@ pub trait Fleet: Send + Sync {
     /// # Errors
     /// When the platform does not do it.
     fn restart<'a>(&'a self, member: &'a str, proof: MayRestart) -> BoxFuture<'a, Result<(), FleetError>>;
+
+    /// Keeps that a shard was lost, for as long as the platform can: it is told from then on, also by loops to come. It is asked before the
+    /// shard's slots are given away.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    fn keep_loss<'a>(&'a self, loss: &'a Loss) -> BoxFuture<'a, Result<(), FleetError>>;
+
+    /// The losses that were kept.
+    fn losses(&self) -> Vec<Loss>;
 
     /// Ends a member for good, with its data. One that is gone already is no error.
     ///

@@ -54,13 +54,23 @@ impl Course {
             pace: Pace { budget: None, ..Pace::default() },
             patience: Patience { agreement: patience, service: patience },
         };
-        let (desired, _) = watch::channel(Desired { shards, replicas, extra: 0 });
+        let (desired, _) = watch::channel(Desired { shards, replicas, ..Desired::default() });
         Self { simulation: simulation.clone(), fleet, means, desired, last: Arc::default(), is_partitioned: false }
     }
 
     pub(crate) fn want(&self, shards: usize, replicas: usize) {
         self.simulation.note(&format!("wanted: {shards} shards with {replicas} replicas each"));
-        self.desired.send_replace(Desired { shards, replicas, extra: 0 });
+        self.change(|desired| (desired.shards, desired.replicas, desired.extra) = (shards, replicas, 0));
+    }
+
+    /// Lets something else be wanted.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Desired)) {
+        self.desired.send_modify(change);
+    }
+
+    /// What the loop said last.
+    pub(crate) fn report(&self) -> Option<Report> {
+        self.last.lock().unwrap().clone()
     }
 
     /// Lets a loop run beside something else until that ends.

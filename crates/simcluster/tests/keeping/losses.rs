@@ -2,10 +2,14 @@
 
 use crate::course::{Course, Life, calm, profile, seeds};
 use operations::observe::dial_and_ask;
+use operations::port::Fleet;
 use simcluster::{Ledger, Number, Simulation, Timeouts, run};
 use std::time::Duration;
 use tokio::time::sleep;
-use topology::{ClusterView, ObservedNode, Silence};
+use topology::{
+    ClusterView, ObservedNode, Silence, Slot,
+    control::{Advice, WhenShardLost},
+};
 
 const LONG: Duration = Duration::from_mins(5);
 
@@ -102,5 +106,54 @@ fn a_primary_that_comes_back_without_data_costs_nobody_a_copy() {
                 comes_back_empty(seed, loss, all_die);
             }
         }
+    }
+}
+
+/// A shard without a replica loses its volume; the loop is killed again and again meanwhile.
+fn begins_anew(seed: u64) {
+    run(seed, |simulation: Simulation| async move {
+        simulation.keep_trace(2_000);
+        let course = Course::new(&simulation, calm(profile(seed)), 3, 0);
+        let (ledger, shards) =
+            course.beside(Life::Whole, async { (written(&course).await, shards(&course).await) }).await;
+        let (gone, _) = shards[usize::try_from(simulation.draw(3)).unwrap()];
+        let slots = simulation.said(gone).unwrap().myself.slots;
+        simulation.kill(gone);
+        course.fleet.lose_data(gone);
+        let waits = || {
+            course
+                .report()
+                .is_some_and(|report| report.waits.iter().any(|wait| wait.advice == Some(Advice::RecreateLost)))
+        };
+        let life = async {
+            sleep(Duration::from_secs(1)).await;
+            course.fleet.start(gone);
+            while !waits() {
+                sleep(Duration::from_secs(1)).await;
+            }
+            assert_eq!(course.fleet.losses(), []);
+            course.change(|desired| desired.when_shard_lost = WhenShardLost::Recreate);
+        };
+        course.beside(Life::Whole, life).await;
+        let life = Life::Short { wakes: 20 + simulation.draw(300), deaths: 10 };
+        course.beside(life, course.settled(LONG)).await;
+        course.check();
+        let losses = course.report().unwrap().losses;
+        assert!(matches!(losses.as_slice(), [loss] if loss.slots == slots), "{losses:#?}");
+        let others = simcluster::lost(&simulation, &ledger);
+        assert!(
+            others.iter().all(|lost| slots.contains(Slot::of_key(lost.key.as_bytes()))),
+            "{others:?}\n{}",
+            simulation.trace()
+        );
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_shard_that_is_lost_for_good_begins_anew_when_that_is_wanted_and_the_loss_is_told() {
+    for seed in seeds(&[], 4) {
+        eprintln!("seed {seed}");
+        begins_anew(seed);
     }
 }

@@ -13,6 +13,20 @@ pub struct Desired {
     /// How many replicas there are beyond these, where there are fewest.
     #[serde(default)]
     pub extra: usize,
+    /// What becomes of a shard of whose data no copy is left anywhere.
+    #[serde(default)]
+    pub when_shard_lost: WhenShardLost,
+}
+
+/// What becomes of a shard of whose data no copy is left anywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenShardLost {
+    /// Its slots are not served before somebody asks for that.
+    #[default]
+    Wait,
+    /// Its slots are given to another primary, empty, and the loss is told.
+    Recreate,
 }
 
 impl Desired {

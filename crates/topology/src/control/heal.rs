@@ -2,7 +2,7 @@
 //!
 //! The agents see to that within milliseconds, and the servers within some seconds. What is decided here is for when neither has.
 
-use super::{Decision, Next, Situation};
+use super::{Decision, Next, Situation, lost};
 use crate::{
     NodeView, Shard,
     plan::{Action, FailoverKind, NodeRef},
@@ -24,7 +24,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         let heir = match heir(situation, shard) {
             Ok(heir) => heir,
             Err(why) => {
-                decision.wait(what, why);
+                lost::decide(situation, shard, &why, decision);
                 continue;
             }
         };

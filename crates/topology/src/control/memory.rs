@@ -19,6 +19,8 @@ pub struct Memory {
     pub unsettled: Duration,
     /// The history that each primary's replication stream belonged to when it last answered (`master_replid`).
     pub histories: BTreeMap<NodeId, String>,
+    /// How many keys each primary held when it last answered.
+    pub keys: BTreeMap<NodeId, u64>,
     /// Nodes that have been made ready to take slots.
     pub prepared: BTreeSet<NodeId>,
     /// For how long some node of the cluster has not known a node that others know.

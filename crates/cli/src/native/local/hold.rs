@@ -61,7 +61,7 @@ pub(crate) async fn approve(arguments: &ApproveArgs, printer: &mut Printer) -> R
         let why = "the loop is not held, or would do nothing".to_owned();
         return Err(Failure { why: Some(why), ..Failure::new("there is nothing to approve") });
     };
-    printer.out(&keeping::text(&report, Duration::ZERO));
+    printer.out(&keeping::text(&report, Duration::ZERO, &cluster));
     let question = "yes lets the loop do this, and what comes after it, until nothing is left to be done.";
     if !arguments.yes && !prompt::confirm(printer, question)? {
         return Err(Failure::new("not confirmed; nothing was changed"));

@@ -1,15 +1,18 @@
 //! What the loop that keeps a cluster in its shape is at.
 
+use super::{again, program};
 use crate::native::{plan_text, units};
+use local::Cluster;
 use operations::control::{Doing, Report};
 use std::{fmt::Write as _, time::Duration};
+use topology::control::Advice;
 
 /// After so long without any change it is said for how long.
 const LONG: Duration = Duration::from_secs(10);
 
 /// What the loop is at, line by line, and for how long that has been so; nothing when it has nothing to do.
-pub(crate) fn text(report: &Report, unchanged: Duration) -> String {
-    let mut text = String::new();
+pub(crate) fn text(report: &Report, unchanged: Duration, cluster: &Cluster) -> String {
+    let mut text = losses(report, cluster);
     if report.settled && report.held.is_none() && report.trouble.is_none() {
         return text;
     }
@@ -36,8 +39,40 @@ pub(crate) fn text(report: &Report, unchanged: Duration) -> String {
     }
     for wait in &report.waits {
         let _ = writeln!(text, "  {:8}  {}: {}", "waits", wait.what, wait.why);
+        if let Some(advice) = &wait.advice {
+            let _ = writeln!(text, "  {:8}  do   {}", "", what_to_do(advice, cluster));
+        }
     }
     text
+}
+
+/// What was lost for good, until somebody removes the file that says so.
+fn losses(report: &Report, cluster: &Cluster) -> String {
+    let mut text = String::new();
+    for loss in &report.losses {
+        let keys = loss.keys.map_or_else(|| "unknown how many keys".to_owned(), |keys| units::count(keys, "key"));
+        let _ = writeln!(text, "\n! the data of slots {} was lost with all its copies: {keys}", loss.slots);
+        let (had, got) = (&loss.had, &loss.got.address);
+        let _ = writeln!(
+            text,
+            "  why  nothing was left of {} {}; {got} began them anew, empty",
+            had.address,
+            had.id.short()
+        );
+        let _ = writeln!(text, "  do   when it is known: rm {}", cluster.losses_file().display());
+    }
+    text
+}
+
+/// What somebody can do about what the loop waits for.
+fn what_to_do(advice: &Advice, cluster: &Cluster) -> String {
+    let (program, again) = (program(), again(cluster.name()));
+    match advice {
+        Advice::StartMember { member } => {
+            format!("{program} local up{again}      or why it does not run: {program} local logs {member}{again}")
+        }
+        Advice::RecreateLost => format!("{program} local scale --when-shard-lost recreate{again}"),
+    }
 }
 
 /// What it does or waits for, in one line.

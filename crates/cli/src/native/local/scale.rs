@@ -12,6 +12,7 @@ use crate::{
 };
 use clap::Args;
 use local::Settings;
+use topology::control::WhenShardLost;
 
 /// Give a cluster another shape, while it serves.
 #[derive(Args)]
@@ -24,6 +25,9 @@ pub(crate) struct ScaleArgs {
     /// Replicas of each shard [default: as many as there are]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=20))]
     replicas: Option<u16>,
+    /// A shard of whose data no copy is left anywhere: wait until told otherwise, or give its slots to a primary again, empty [default: as it is]
+    #[arg(long, value_name = "wait|recreate", value_parser = when_shard_lost)]
+    when_shard_lost: Option<WhenShardLost>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -42,12 +46,18 @@ pub(crate) async fn run(arguments: &ScaleArgs, printer: &mut Printer) -> Result<
     if wanted != settings {
         wanted.extra = 0;
     }
+    wanted.when_shard_lost = arguments.when_shard_lost.unwrap_or(settings.when_shard_lost);
     printer.out(&change(&settings, &wanted));
     if arguments.dry_run {
         printer.out("  Nothing has been changed: add --yes.\n");
         return Ok(ExitStatus::Done);
     }
-    let question = "yes lets the loop change the cluster to that shape; no key is lost on the way.";
+    let question =
+        if wanted.when_shard_lost != settings.when_shard_lost && wanted.when_shard_lost == WhenShardLost::Recreate {
+            "yes gives up the data of shards of which no copy is left, now and from now on; that cannot be undone."
+        } else {
+            "yes lets the loop change the cluster to that shape; no key is lost on the way."
+        };
     if wanted != settings && !arguments.yes && !prompt::confirm(printer, question)? {
         return Err(Failure::new("not confirmed; nothing was changed"));
     }
@@ -55,6 +65,14 @@ pub(crate) async fn run(arguments: &ScaleArgs, printer: &mut Printer) -> Result<
     let shape = shape(&wanted);
     printer.out(&format!("{GREEN}done{GREEN:#}: {shape}    {}\n", units::duration(printer.elapsed())));
     Ok(ExitStatus::Done)
+}
+
+fn when_shard_lost(word: &str) -> Result<WhenShardLost, String> {
+    match word {
+        "wait" => Ok(WhenShardLost::Wait),
+        "recreate" => Ok(WhenShardLost::Recreate),
+        _ => Err("wait or recreate".to_owned()),
+    }
 }
 
 fn shape(settings: &Settings) -> String {
@@ -71,5 +89,10 @@ fn change(before: &Settings, after: &Settings) -> String {
         std::cmp::Ordering::Less => format!("{} leave, with their data", units::count(had - has, "member")),
         std::cmp::Ordering::Equal => format!("the {} stay", units::count(had, "member")),
     };
-    format!("from {} to {}\n  {members}\n", shape(before), shape(after))
+    let lost = match after.when_shard_lost {
+        lost if lost == before.when_shard_lost => "",
+        WhenShardLost::Wait => "  shards of whose data no copy is left are waited for\n",
+        WhenShardLost::Recreate => "  shards of whose data no copy is left begin anew, empty\n",
+    };
+    format!("from {} to {}\n  {members}\n{lost}", shape(before), shape(after))
 }

@@ -1,7 +1,10 @@
 //! Data is lost, here and there.
 
 use super::model::Model;
-use topology::plan::{Action, FailoverKind};
+use topology::{
+    control::{Advice, WhenShardLost},
+    plan::{Action, FailoverKind},
+};
 
 /// Three shards with a replica each, of which one primary is down and has lost its data: that one, and its replica.
 fn without_data() -> (Model, usize, usize) {
@@ -57,4 +60,63 @@ fn a_replica_that_never_got_a_copy_does_not_take_the_place_of_a_primary_without_
         let_seconds_pass(&mut model, 30);
         assert_eq!(failovers(&model), [], "forgetful: {is_forgetful}");
     }
+}
+
+fn begins_anew(model: &Model) -> bool {
+    model.decide().steps.iter().any(|(action, _)| matches!(action, Action::SettleSlots { .. }))
+}
+
+fn advice(model: &Model) -> Vec<Advice> {
+    model.decide().waits.into_iter().filter_map(|wait| wait.advice).collect()
+}
+
+/// Lets the loop act for so many seconds, in which no shard may begin anew.
+fn waits_for(model: &mut Model, seconds: usize) {
+    for second in 0..seconds {
+        assert!(!begins_anew(model), "after {second} s");
+        let decision = model.decide();
+        model.carry_out(&decision);
+    }
+}
+
+#[test]
+fn a_shard_without_any_copy_begins_anew_when_that_is_wanted_and_not_before() {
+    let mut model = Model::new(3, 0, 3);
+    model.settle(30);
+    let gone = *model.nodes.keys().next().unwrap();
+    model.kill(gone);
+    model.lost.insert(gone);
+    waits_for(&mut model, 100);
+    assert_eq!(advice(&model), [Advice::RecreateLost]);
+    model.desired.when_shard_lost = WhenShardLost::Recreate;
+    assert!(begins_anew(&model));
+    model.settle(60);
+    assert_eq!(model.shape(), [0, 0, 0]);
+    assert_eq!(model.slots().iter().sum::<usize>(), 16384);
+    assert!(!model.nodes.contains_key(&gone), "nothing is left of it");
+}
+
+#[test]
+fn a_member_that_has_lost_its_data_has_its_time_to_come_back_before_its_shard_begins_anew() {
+    let mut model = Model::new(3, 0, 3);
+    model.settle(30);
+    model.desired.when_shard_lost = WhenShardLost::Recreate;
+    let gone = *model.nodes.keys().next().unwrap();
+    model.kill(gone);
+    model.lost.insert(gone);
+    waits_for(&mut model, 50);
+    model.lost.clear();
+    model.come_back(gone);
+    model.settle(30);
+    assert!(model.nodes.contains_key(&gone));
+}
+
+#[test]
+fn data_on_a_disk_is_waited_for_however_long_and_it_is_said_whose() {
+    let (mut model, gone, replica) = without_data();
+    model.desired.when_shard_lost = WhenShardLost::Recreate;
+    model.kill(replica);
+    waits_for(&mut model, 200);
+    assert_eq!(advice(&model), [Advice::StartMember { member: replica.to_string() }]);
+    assert!(model.nodes.contains_key(&gone));
 }

@@ -57,11 +57,11 @@ pub(crate) struct Node {
 
 impl Model {
     pub(crate) fn new(shards: usize, replicas: usize, hosts: usize) -> Self {
-        Self { desired: Desired { shards, replicas, extra: 0 }, hosts, ..Self::default() }
+        Self { desired: Desired { shards, replicas, ..Desired::default() }, hosts, ..Self::default() }
     }
 
     pub(crate) fn want(&mut self, shards: usize, replicas: usize) {
-        self.desired = Desired { shards, replicas, extra: 0 };
+        self.desired = Desired { shards, replicas, ..Desired::default() };
     }
 
     /// Lets the loop look and act until it has nothing to do, so many times at most.
@@ -187,6 +187,12 @@ impl Model {
                 let node = self.up(node);
                 assert_eq!(node.primary, Some(from));
                 (node.primary, node.in_sync) = (None, false);
+            }
+            Action::SettleSlots { node, slots, .. } => {
+                for other in self.nodes.values_mut().filter(|other| !other.is_up) {
+                    other.slots = other.slots.difference(slots);
+                }
+                self.up(node).slots = self.up(node).slots.union(slots);
             }
             Action::MoveSlots { slots, from, to, .. } => {
                 assert!(slots.difference(&self.up(from).slots).is_empty());
