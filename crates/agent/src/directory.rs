@@ -1,5 +1,6 @@
 //! What lies where in a member's directory.
 
+use crate::exec::fence_of;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -89,6 +90,11 @@ impl MemberDirectory {
     /// The record lock that the agent holds while it runs.
     pub fn agent_lock(&self) -> PathBuf {
         self.0.join("agent.lock")
+    }
+
+    /// The record lock that is held by who keeps the server from being started.
+    pub fn fence_lock(&self) -> PathBuf {
+        fence_of(&self.server_lock())
     }
 
     /// The record lock that the server holds while it runs.

@@ -1,6 +1,6 @@
 //! The last thing before a server: the process that becomes it.
 
-use crate::lock::{LockError, RecordLock, Signal};
+use crate::lock::{self, LockError, RecordLock, Signal};
 use rustix::process::{getppid, set_parent_process_death_signal};
 use std::{
     io,
@@ -26,6 +26,9 @@ pub enum ExecError {
     /// The agent has ended already.
     #[error("the agent, process {0}, has ended, so the server is not started")]
     Orphaned(i32),
+    /// The member is held back: a replica takes its place just now.
+    #[error("process {0} keeps the server from being started: a replica takes its place")]
+    Fenced(i32),
     /// Another server works in the directory.
     #[error("another server, process {0}, still runs in this directory")]
     AlreadyRuns(i32),
@@ -62,8 +65,28 @@ fn prepare(lock: &Path, parent: &str) -> Result<RecordLock, ExecError> {
     if getppid().is_none_or(|now| now.as_raw_nonzero().get() != parent) {
         return Err(ExecError::Orphaned(parent));
     }
-    RecordLock::acquire_across_exec(lock, Instant::now() + PREDECESSOR_ENDS).map_err(|error| match error {
+    let deadline = Instant::now() + PREDECESSOR_ENDS;
+    let _begins = begin(&fence_of(lock), deadline)?;
+    RecordLock::acquire_across_exec(lock, deadline).map_err(|error| match error {
         LockError::Held { pid, .. } => ExecError::AlreadyRuns(pid),
         error => ExecError::Lock(error),
     })
+}
+
+/// Takes the lock that whoever holds a member back takes, too, before that looks whether there is a server: there is none, or it has not begun.
+fn begin(fence: &Path, deadline: Instant) -> Result<RecordLock, ExecError> {
+    loop {
+        match RecordLock::acquire(fence) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Held { pid, .. }) => {
+                lock::wait_released(fence, deadline).map_err(|_| ExecError::Fenced(pid))?;
+            }
+            Err(error) => return Err(ExecError::Lock(error)),
+        }
+    }
+}
+
+/// The lock that is taken by whoever begins a server, and by whoever holds it back; beside the server's own.
+pub(crate) fn fence_of(server_lock: &Path) -> PathBuf {
+    server_lock.with_file_name("fence.lock")
 }

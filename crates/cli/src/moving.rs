@@ -5,7 +5,7 @@ use node::Connector;
 use operations::{
     moving::{Moves, Pace},
     observe::Observation,
-    port::NodeLink,
+    port::{NodeLink, Unopposed},
     run::{Patience, Progress, RunError, Runner},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -88,6 +88,7 @@ async fn run(
     let moves = Moves { dialer: Arc::new(connector.clone()), pace: options.pace, replace: options.replace };
     let runner = Runner::new(links, options.patience, &tell)
         .with_moves(moves)
+        .unopposed(Unopposed::ordered())
         .despite_failures(options.persistent)
         .stopped_by(stop.clone());
     interruptible(runner.run(plan), moves_slots(plan) || waits_for_service(plan), &stop, show).await

@@ -358,6 +358,21 @@ impl Cluster {
         told.ok().and_then(|told| told.elapsed().ok()).unwrap_or_default()
     }
 
+    /// Keeps a member's server from being started until the result is dropped.
+    ///
+    /// # Errors
+    /// When its server runs, or is being started.
+    pub(crate) fn fence(&self, port: u16) -> Result<RecordLock, LocalError> {
+        let directory = self.member_directory(port);
+        let fence = RecordLock::acquire(&directory.fence_lock())?;
+        let path = directory.server_lock();
+        match lock::holder(&path) {
+            Ok(None) => Ok(fence),
+            Ok(Some(pid)) => Err(LockError::Held { path, pid }.into()),
+            Err(source) => Err(LocalError::Directory { path, source }),
+        }
+    }
+
     /// Where it is kept which shards were lost.
     pub fn losses_file(&self) -> PathBuf {
         self.directory.join("losses.json")

@@ -3,7 +3,7 @@
 use crate::{Cluster, LocalError, MemberState, MemberStatus, address};
 use agent::Launch;
 use futures_util::future::BoxFuture;
-use operations::port::{Fleet, FleetError, MayGo, MayRestart};
+use operations::port::{Fleet, FleetError, Hold, MayGo, MayRestart};
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::sync::Notify;
 use topology::{Data, FleetMember, Process, control::Loss};
@@ -105,6 +105,13 @@ impl Fleet for LocalFleet {
 
     fn restart<'a>(&'a self, member: &'a str, _: MayRestart) -> BoxFuture<'a, Result<(), FleetError>> {
         Box::pin(async move { self.cluster.restart(port_of(member)?).await.map_err(|error| failed(&error)) })
+    }
+
+    fn fence<'a>(&'a self, member: &'a str) -> BoxFuture<'a, Result<Hold, FleetError>> {
+        Box::pin(async move {
+            let fence = self.cluster.fence(port_of(member)?).map_err(|error| failed(&error))?;
+            Ok(Box::new(fence) as Hold)
+        })
     }
 
     fn keep_loss<'a>(&'a self, loss: &'a Loss) -> BoxFuture<'a, Result<(), FleetError>> {

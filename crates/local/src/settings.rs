@@ -4,7 +4,7 @@ use crate::Engine;
 use agent::Launch;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use topology::control::{Desired, WhenShardLost};
+use topology::control::{Desired, Takeover, WhenShardLost};
 
 /// What a cluster was asked to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -29,6 +29,9 @@ pub struct Settings {
     /// What becomes of a shard of whose data no copy is left anywhere.
     #[serde(default)]
     pub when_shard_lost: WhenShardLost,
+    /// Whether replicas may take over without a vote where no majority is left.
+    #[serde(default)]
+    pub takeover: Takeover,
     /// Whether it was made to the end: its members know each other and keep that in their data.
     pub formed: bool,
 }
@@ -46,6 +49,7 @@ impl Settings {
             settings,
             round: 0,
             when_shard_lost: WhenShardLost::Wait,
+            takeover: Takeover::WhenFenced,
             formed: false,
         }
     }
@@ -63,6 +67,7 @@ impl Settings {
             replicas: self.replicas,
             extra: self.extra,
             when_shard_lost: self.when_shard_lost,
+            takeover: self.takeover,
         }
     }
 }

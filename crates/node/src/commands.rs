@@ -104,7 +104,7 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
             Failover::Planned => words(&["CLUSTER", "FAILOVER"]),
             Failover::Forced => words(&["CLUSTER", "FAILOVER", "FORCE"]),
             Failover::ForcedFrom(primary) => with(words(&["EVAL", FAILOVER_FROM, "0"]), primary.to_string()),
-            Failover::Takeover => words(&["CLUSTER", "FAILOVER", "TAKEOVER"]),
+            Failover::Takeover(_) => words(&["CLUSTER", "FAILOVER", "TAKEOVER"]),
         },
         Command::Typed(words) => with(Cmd::new(), words),
         _ => return None,

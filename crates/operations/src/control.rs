@@ -4,6 +4,7 @@
 //! whoever begins anew finds from the world what is left to do.
 
 mod eyes;
+mod fence;
 mod giving_up;
 mod heirs;
 mod past;

@@ -2,6 +2,7 @@
 
 mod command;
 mod error;
+mod fencing;
 mod fleet;
 mod reading;
 mod replication;
@@ -11,6 +12,7 @@ pub use command::{
     OwnsNothing, Rehearsal, Restoration, SlotState, Superseded, ValueType,
 };
 pub use error::{NodeError, TlsTrouble, Trouble};
+pub use fencing::{Fenced, Hold, NotFenced, Unopposed};
 pub use fleet::{Fleet, FleetError, MayGo, MayRestart, StillNeeded};
 pub use reading::Reading;
 pub use replication::{Replicated, ReplicationDialer, ReplicationLink, ReplicationOptions};

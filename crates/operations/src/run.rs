@@ -16,7 +16,7 @@ use crate::{
     everywhere::NotConfigured,
     importing::{self, Followed, Import, ImportError, Imported},
     moving::{MoveError, Moves},
-    port::{Key, NodeError, NodeLink},
+    port::{Key, NodeError, NodeLink, Unopposed},
     redial::Redialled,
 };
 use futures_util::{TryFutureExt, future::join_all};
@@ -203,6 +203,7 @@ pub struct Runner<'a> {
     moves: Option<Moves>,
     import: Option<Import>,
     persistent: bool,
+    unopposed: Option<Unopposed>,
     stop: CancellationToken,
     /// Nodes that have a migration of their own under way: Redis servers have one at a time.
     busy: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
@@ -217,7 +218,7 @@ impl<'a> Runner<'a> {
     ) -> Self {
         let busy = links.keys().map(|id| (*id, tokio::sync::Mutex::default())).collect();
         let stop = CancellationToken::new();
-        Self { links, patience, progress, moves: None, import: None, persistent: false, stop, busy }
+        Self { links, patience, progress, moves: None, import: None, persistent: false, unopposed: None, stop, busy }
     }
 
     /// Lets it run plans that move slots, and how. With its dialer, servers that are lost meanwhile are dialled again.
@@ -227,6 +228,13 @@ impl<'a> Runner<'a> {
             *link = Arc::new(Redialled::new(Arc::clone(link), Arc::clone(&moves.dialer)));
         }
         self.moves = Some(moves);
+        self
+    }
+
+    /// Lets it run plans by which replicas take over without a vote.
+    #[must_use]
+    pub const fn unopposed(mut self, right: Unopposed) -> Self {
+        self.unopposed = Some(right);
         self
     }
 

@@ -5,7 +5,7 @@ use crate::{
     simulation::{Number, ServerOptions, Simulation},
 };
 use futures_util::future::BoxFuture;
-use operations::port::{Fleet, FleetError, MayGo, MayRestart};
+use operations::port::{Fleet, FleetError, Hold, MayGo, MayRestart};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,6 +35,8 @@ pub struct SimulatedFleet {
     platform: Arc<Mutex<Platform>>,
     members: Arc<Mutex<BTreeMap<Number, Kept>>>,
     losses: Arc<Mutex<Vec<Loss>>>,
+    /// Members that are held back, and how often.
+    held: Held,
     wanted: Arc<Mutex<Wanted>>,
 }
 
@@ -43,6 +45,24 @@ pub struct SimulatedFleet {
 struct Wanted {
     build: u32,
     bad: Option<u32>,
+}
+
+type Held = Arc<Mutex<BTreeMap<Number, usize>>>;
+
+/// Holds a member back as long as it lives.
+struct HoldsBack {
+    number: Number,
+    held: Held,
+}
+
+impl Drop for HoldsBack {
+    fn drop(&mut self) {
+        let mut held = lock(&self.held);
+        match held.get_mut(&self.number) {
+            Some(times) if *times > 1 => *times -= 1,
+            _ => drop(held.remove(&self.number)),
+        }
+    }
 }
 
 /// Time between two looks of an agent that waits.
@@ -62,8 +82,8 @@ impl SimulatedFleet {
     /// A platform without members.
     pub fn new(simulation: &Simulation, platform: Platform) -> Self {
         let platform = Arc::new(Mutex::new(platform));
-        let (members, wanted, losses) = (Arc::default(), Arc::default(), Arc::default());
-        Self { simulation: simulation.clone(), platform, members, wanted, losses }
+        let (members, wanted, losses, held) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        Self { simulation: simulation.clone(), platform, members, wanted, losses, held }
     }
 
     /// From now on nothing goes wrong with it any more.
@@ -131,26 +151,29 @@ impl SimulatedFleet {
         }
     }
 
-    /// Starts a member that is down. Its agent waits while that would cost a replica its copy.
+    /// Starts a member that is down. Its agent waits while that would cost a replica its copy, or while it is held back.
     pub fn start(&self, number: Number) {
         let build = lock(&self.members).get(&number).map(|kept| kept.build);
         if build.is_some() && build == lock(&self.wanted).bad {
             return;
         }
-        if self.simulation.would_empty_a_replica(number) {
-            self.simulation.note(&format!("server-{number} is not started: a replica has a copy of what it had"));
-            let fleet = self.clone();
-            tokio::spawn(async move {
-                while fleet.simulation.would_empty_a_replica(number) {
-                    tokio::time::sleep(AGENT_LOOKS).await;
-                }
-                if fleet.numbers().contains(&number) && !fleet.simulation.is_up(number) {
-                    fleet.start_now(number);
-                }
-            });
-        } else {
-            self.start_now(number);
+        if !self.must_wait(number) {
+            return self.start_now(number);
         }
+        self.simulation.note(&format!("server-{number} is not started yet"));
+        let fleet = self.clone();
+        tokio::spawn(async move {
+            while fleet.must_wait(number) {
+                tokio::time::sleep(AGENT_LOOKS).await;
+            }
+            if fleet.numbers().contains(&number) && !fleet.simulation.is_up(number) {
+                fleet.start_now(number);
+            }
+        });
+    }
+
+    fn must_wait(&self, number: Number) -> bool {
+        lock(&self.held).contains_key(&number) || self.simulation.would_empty_a_replica(number)
     }
 
     fn start_now(&self, number: Number) {
@@ -272,6 +295,19 @@ impl Fleet for SimulatedFleet {
                 Some(_) => Err(FleetError("the platform's answer is lost".to_owned())),
                 None => Ok(()),
             }
+        })
+    }
+
+    fn fence<'a>(&'a self, member: &'a str) -> BoxFuture<'a, Result<Hold, FleetError>> {
+        Box::pin(async move {
+            let number = member.parse::<Number>().map_err(|error| FleetError(error.to_string()))?;
+            *lock(&self.held).entry(number).or_default() += 1;
+            let hold = HoldsBack { number, held: Arc::clone(&self.held) };
+            if self.simulation.is_up(number) {
+                return Err(FleetError(format!("server-{number} runs")));
+            }
+            self.simulation.note(&format!("server-{number} is held back"));
+            Ok(Box::new(hold) as Hold)
         })
     }
 

@@ -16,10 +16,12 @@ mod roll;
 mod shape;
 mod situation;
 mod spread;
+mod takeover;
 
-pub use desired::{Desired, WhenShardLost};
+pub use desired::{Desired, Takeover, WhenShardLost};
 pub use lost::{Loss, may_be_kept};
 pub use memory::Memory;
+pub use takeover::Votes;
 
 use crate::{
     ClusterView, FleetMember, NodeId,

@@ -74,6 +74,12 @@ pub enum Data {
 }
 
 impl FleetMember {
+    /// Whether it is, or was, the node with this id at this address.
+    pub fn may_be(&self, id: NodeId, address: &NodeAddr) -> bool {
+        let is_there = self.address.as_ref().is_some_and(|own| own.same_endpoint(address));
+        self.id.map_or(is_there, |own| own == id)
+    }
+
     /// Whether no server can be running there: only then is a member that does not answer known to serve nobody.
     pub const fn is_fenced(&self) -> bool {
         matches!(self.process, Process::Starts | Process::Stopped)

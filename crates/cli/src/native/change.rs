@@ -17,7 +17,7 @@ use clap::Args;
 use operations::{
     moving::Pace,
     observe::{Observation, look},
-    port::NodeLink,
+    port::{NodeLink, Unopposed},
     run::{Patience, Progress, Runner},
     weigh::{WeighError, weigh},
 };
@@ -329,7 +329,7 @@ pub(crate) async fn carry_out(
             _ => {}
         }
     };
-    let runner = Runner::new(links, patience, &show);
+    let runner = Runner::new(links, patience, &show).unopposed(Unopposed::ordered());
     tokio::select! {
         outcome = runner.run(plan) => Ok(outcome?),
         _ = tokio::signal::ctrl_c() => {

@@ -2,12 +2,13 @@
 
 use super::{
     Doing, Means,
+    fence::{NoTakeover, fence},
     giving_up::{NotGivenUp, give_up},
     heirs::holds_others,
 };
 use crate::{
     observe::{NoEntry, Observation, look},
-    port::{FleetError, MayGo, MayRestart, NodeError, StillNeeded},
+    port::{Fenced, FleetError, MayGo, MayRestart, NodeError, StillNeeded, Unopposed},
     repair::held,
     run::{Progress, RunError, Runner},
     weigh::{WeighError, weigh},
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use topology::{
     ClusterView, NodeAddr, NodeId,
-    plan::{Action, NodeRef, Plan},
+    plan::{Action, FailoverKind, NodeRef, Plan},
     repair::{RepairRefusal, Wanted, decide, plan},
 };
 
@@ -69,6 +70,8 @@ enum Failed {
     Run(#[from] RunError),
     #[error("the keys that it holds are of other slots")]
     HoldsOthers,
+    #[error(transparent)]
+    NoTakeover(#[from] NoTakeover),
     #[error(transparent)]
     NotGivenUp(#[from] NotGivenUp),
     #[error(transparent)]
@@ -190,12 +193,18 @@ impl Work {
                 }
                 Some((Action::SettleSlots { node, slots, .. }, _)) => {
                     match give_up(&means, &observation, node, slots, &keys).await {
-                        Ok(()) => run(&means, steps, &observation, stop, &progress).await,
+                        Ok(()) => run(&means, steps, &observation, stop, &progress, None).await,
+                        Err(error) => Err(error.into()),
+                    }
+                }
+                Some((Action::Failover { primary, kind: FailoverKind::Takeover, .. }, _)) => {
+                    match fence(&means, &observation, primary).await {
+                        Ok(fenced) => run(&means, steps, &observation, stop, &progress, Some(&fenced)).await,
                         Err(error) => Err(error.into()),
                     }
                 }
                 Some((Action::Repair { .. }, _)) => repair(&means, &observation, stop, &progress).await,
-                _ => run(&means, steps, &observation, stop, &progress).await,
+                _ => run(&means, steps, &observation, stop, &progress, None).await,
             };
             (number, outcome.map_err(|failed| failed.to_string()))
         };
@@ -203,13 +212,14 @@ impl Work {
     }
 }
 
-/// Runs steps of the servers.
+/// Runs steps of the servers; those by which a replica takes over without a vote while its primary is fenced.
 async fn run(
     means: &Means,
     steps: Vec<(Action, String)>,
     observation: &Observation,
     stop: CancellationToken,
     progress: &Mutex<Option<String>>,
+    fenced: Option<&Fenced>,
 ) -> Result<(), Failed> {
     for (action, _) in &steps {
         if holds_others(observation, action).await? {
@@ -219,7 +229,10 @@ async fn run(
     let mut plan = Plan::of_one_stage("a step of the loop".to_owned(), observation.nodes(|_| true), steps);
     weigh(observation, &mut plan, None).await?;
     let tell = |told: Progress| note(progress, &told);
-    let runner = Runner::new(observation.links.clone(), means.patience, &tell);
+    let mut runner = Runner::new(observation.links.clone(), means.patience, &tell);
+    if let Some(fenced) = fenced {
+        runner = runner.unopposed(Unopposed::fenced(fenced));
+    }
     ended(runner.with_moves(means.moves()).stopped_by(stop).run(&plan).await)
 }
 

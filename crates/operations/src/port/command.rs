@@ -1,6 +1,6 @@
 //! The commands that operations send, as data.
 
-use super::Reading;
+use super::{Reading, Unopposed};
 use std::{net::IpAddr, time::Duration};
 use topology::{
     ClusterView, NodeId, NodeView, Reply, Slot, SlotSet,
@@ -233,7 +233,7 @@ pub enum Failover {
     /// one would be elected in place of that, without what that has written.
     ForcedFrom(NodeId),
     /// Without the primary and without a vote.
-    Takeover,
+    Takeover(Unopposed),
 }
 
 /// Keys that one server sends to another and then deletes. All are of one slot.

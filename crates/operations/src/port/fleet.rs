@@ -1,5 +1,6 @@
 //! The platform: what runs the servers.
 
+use super::Hold;
 use futures_util::future::BoxFuture;
 use topology::{
     ClusterView, FleetMember, NodeId,
@@ -39,6 +40,12 @@ pub trait Fleet: Send + Sync {
     /// # Errors
     /// When the platform does not do it.
     fn restart<'a>(&'a self, member: &'a str, proof: MayRestart) -> BoxFuture<'a, Result<(), FleetError>>;
+
+    /// Keeps a member's server from being started, for as long as what is given back lives; that goes with this process, too.
+    ///
+    /// # Errors
+    /// When a server of it runs, and when the platform cannot do that.
+    fn fence<'a>(&'a self, member: &'a str) -> BoxFuture<'a, Result<Hold, FleetError>>;
 
     /// Keeps that a shard was lost, for as long as the platform can: it is told from then on, also by loops to come. It is asked before the
     /// shard's slots are given away.

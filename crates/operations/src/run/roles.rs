@@ -124,11 +124,37 @@ impl Runner<'_> {
             }
             if asked.is_none_or(|last| last.elapsed() >= FAILOVER_TRIED) {
                 asked = Some(Instant::now());
-                ask_for_failover(link, primary.id, kind).await?;
+                self.ask_for_failover(link, replica, primary.id, kind).await?;
             }
             sleep(LOOK).await;
         }
         self.await_known(replica).await
+    }
+
+    async fn ask_for_failover(
+        &self,
+        link: &dyn NodeLink,
+        replica: &NodeRef,
+        primary: NodeId,
+        kind: FailoverKind,
+    ) -> Result<(), RunError> {
+        let word = match (kind, self.unopposed) {
+            (FailoverKind::Planned, _) => Failover::Planned,
+            (FailoverKind::Forced, _) => Failover::ForcedFrom(primary),
+            (FailoverKind::Takeover, Some(right)) => Failover::Takeover(right),
+            (FailoverKind::Takeover, None) => {
+                return Err(changed(replica, "this run may let nobody take over without a vote"));
+            }
+        };
+        match command(link, Command::Failover(word)).await {
+            // A user that may not run scripts.
+            Err(RunError::Node(NodeError { trouble: Trouble::NotPermitted(_), .. }))
+                if kind == FailoverKind::Forced =>
+            {
+                command(link, Command::Failover(Failover::Forced)).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// All nodes of the run.
@@ -177,21 +203,6 @@ pub(super) async fn forget_on_disk(link: &dyn NodeLink) -> Result<(), RunError> 
         return Err(error.into());
     }
     Ok(())
-}
-
-async fn ask_for_failover(replica: &dyn NodeLink, primary: NodeId, kind: FailoverKind) -> Result<(), RunError> {
-    let word = match kind {
-        FailoverKind::Planned => Failover::Planned,
-        FailoverKind::Forced => Failover::ForcedFrom(primary),
-        FailoverKind::Takeover => Failover::Takeover,
-    };
-    match command(replica, Command::Failover(word)).await {
-        // A user that may not run scripts.
-        Err(RunError::Node(NodeError { trouble: Trouble::NotPermitted(_), .. })) if kind == FailoverKind::Forced => {
-            command(replica, Command::Failover(Failover::Forced)).await
-        }
-        outcome => outcome,
-    }
 }
 
 const fn linked(view: &NodeView) -> &'static str {

@@ -154,7 +154,7 @@ impl Server {
         self.asked.until = bus.now + crate::server::ASKED;
         self.note(bus, format_args!("is asked for a failover: {kind:?}"));
         match kind {
-            Failover::Takeover => {
+            Failover::Takeover(_) => {
                 self.raise_epoch(bus);
                 self.take_place(bus);
             }

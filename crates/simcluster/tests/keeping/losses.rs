@@ -152,7 +152,7 @@ fn begins_anew(seed: u64) {
 
 #[test]
 fn a_shard_that_is_lost_for_good_begins_anew_when_that_is_wanted_and_the_loss_is_told() {
-    for seed in seeds(&[], 4) {
+    for seed in seeds(&[], 2) {
         eprintln!("seed {seed}");
         begins_anew(seed);
     }

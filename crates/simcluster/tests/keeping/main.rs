@@ -5,4 +5,5 @@ mod course;
 mod losses;
 mod planned;
 mod rolling;
+mod takeovers;
 mod unplanned;

@@ -16,6 +16,9 @@ pub struct Desired {
     /// What becomes of a shard of whose data no copy is left anywhere.
     #[serde(default)]
     pub when_shard_lost: WhenShardLost,
+    /// Whether replicas may take over without a vote where no majority is left.
+    #[serde(default)]
+    pub takeover: Takeover,
 }
 
 /// What becomes of a shard of whose data no copy is left anywhere.
@@ -34,4 +37,15 @@ impl Desired {
     pub const fn members(&self) -> usize {
         self.shards.saturating_mul(self.replicas.saturating_add(1)).saturating_add(self.extra)
     }
+}
+
+/// Whether a replica may take the place of its primary without a vote, where no majority of primaries is left to elect it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Takeover {
+    /// When the platform proves that the primary does not run, and keeps it from being started meanwhile.
+    #[default]
+    WhenFenced,
+    /// Never: somebody has to do it.
+    Never,
 }

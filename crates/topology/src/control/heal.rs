@@ -2,7 +2,7 @@
 //!
 //! The agents see to that within milliseconds, and the servers within some seconds. What is decided here is for when neither has.
 
-use super::{Decision, Next, Situation, lost};
+use super::{Decision, Next, Situation, lost, takeover, takeover::Votes};
 use crate::{
     NodeView, Shard,
     plan::{Action, FailoverKind, NodeRef},
@@ -15,7 +15,8 @@ const AGENTS_ACT: Duration = Duration::from_secs(2);
 pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
     let shards = situation.view.shards();
     let owners = || shards.iter().filter(|shard| !shard.slots().is_empty());
-    let (all, answering) = (owners().count(), owners().filter(|shard| shard.primary.answers()).count());
+    let votes = Votes::of(&situation.view);
+    let mut takes_over = takeover::is_under_way(situation);
     for shard in owners().filter(|shard| !shard.primary.answers()) {
         let primary = shard.primary.reference();
         let silent = situation.memory.silent_for(primary.id);
@@ -28,12 +29,24 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
                 continue;
             }
         };
-        if answering * 2 <= all {
-            decision.wait(what, format!("{answering} of {all} primaries answer: without a majority nobody is elected"));
+        let reason = format!("{address} has not answered for {} s", silent.as_secs());
+        if !votes.are_enough() {
+            let Votes { all, answering } = votes;
+            let why = format!("{answering} of {all} primaries answer: without a majority nobody is elected");
+            let refusal = takeover::refusal(situation, &primary);
+            let refusal = refusal.or_else(|| takes_over.then(|| "another replica takes over first".to_owned()));
+            match refusal {
+                Some(refusal) => decision.wait(what, format!("{why}; {refusal}")),
+                None if silent < AGENTS_ACT => decision.wait(what, why),
+                None => {
+                    takes_over = true;
+                    let reason = format!("{reason}, and no process of it runs; {why}");
+                    decision.step(Action::Failover { replica: heir, primary, kind: FailoverKind::Takeover }, reason);
+                }
+            }
         } else if silent < AGENTS_ACT {
             decision.wait(what, format!("{address} has just stopped answering; {} is to take its place", heir.address));
         } else {
-            let reason = format!("{address} has not answered for {} s", silent.as_secs());
             decision.step(Action::Failover { replica: heir, primary, kind: FailoverKind::Forced }, reason);
         }
     }
@@ -44,13 +57,19 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
 /// win an election that is forced all the same, and the data would be gone.
 ///
 /// A replica that was started again has its copy from its disk, under another history. That counts where the primary itself has nothing any
-/// more: whatever is there is more than that.
+/// more: whatever is there is more than that. A loop that has just begun has heard no history; when a primary has been away for long, it counts that the
+/// replica was linked to it in this run, which servers forget when they follow another one.
 fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String> {
     let (primary, address) = (shard.primary.account.id, &shard.primary.node.address);
     let answering = || shard.replicas.iter().filter_map(|replica| Some((replica, replica.node.view()?)));
     let has_copied = |said: &NodeView| situation.memory.has_copied(&said.server, primary);
     let has_nothing = situation.has_nothing(primary);
-    let is_able = |said: &NodeView| has_copied(said) == Some(true) || has_nothing && holds_copy(situation, said);
+    let is_given_up = situation.member_of(primary).is_some_and(|placed| placed.is_given_up);
+    let was_linked = |said: &NodeView| said.server.primary_link_down_seconds.is_some();
+    let is_able = |said: &NodeView| {
+        let counts = has_nothing && said.server.keys() > 0 || is_given_up && was_linked(said);
+        has_copied(said) == Some(true) || counts && is_at_rest(situation, said)
+    };
     let able = answering().filter(|(_, said)| is_able(said));
     let best = able.max_by_key(|(_, said)| {
         (has_copied(said) == Some(true), said.server.replication_offset, Reverse(said.myself.id))
@@ -69,11 +88,11 @@ fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String>
     })
 }
 
-/// Whether a replica holds keys that can only be its primary's: neither is it getting them just now, nor are they those of another primary, which it
+/// Whether what a replica holds can only be its primary's: neither is it getting it just now, nor is it that of another primary, which it
 /// followed before.
-fn holds_copy(situation: &Situation<'_>, said: &NodeView) -> bool {
+fn is_at_rest(situation: &Situation<'_>, said: &NodeView) -> bool {
     let (info, primary) = (&said.server, said.myself.primary);
     let mut others = situation.memory.histories.iter().filter(|(id, _)| Some(**id) != primary);
     let is_of_another = others.any(|(_, history)| Some(history) == info.replication_id.as_ref());
-    info.keys() > 0 && !info.sync_in_progress && !info.loading && !is_of_another
+    !info.sync_in_progress && !info.loading && !is_of_another
 }

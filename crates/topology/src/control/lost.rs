@@ -3,7 +3,7 @@
 
 use super::{Advice, Decision, Situation, WhenShardLost};
 use crate::{
-    ClusterView, Data, FleetMember, Member, NodeEntry, NodeId, NodeView, ObservedNode, Shard, SlotSet,
+    ClusterView, Data, FleetMember, Member, NodeEntry, NodeView, ObservedNode, Shard, SlotSet,
     findings::{count, slot_list},
     plan::{Action, NodeRef},
 };
@@ -112,15 +112,10 @@ pub fn may_be_kept(
     let lost = shards.iter().filter(|shard| !shard.slots().intersection(slots).is_empty());
     let may_have = |node: &Member<'_>| match fresh.node(node.account.id).and_then(ObservedNode::view) {
         Some(said) => said.server.keys() > 0 || said.server.loading || said.server.sync_in_progress,
-        None => members.iter().filter(|member| is(member, node.account.id, node.node)).any(may_keep),
+        None => members.iter().filter(|member| member.may_be(node.account.id, &node.node.address)).any(may_keep),
     };
     let node = lost.flat_map(Shard::members).find(|node| may_have(node))?;
     Some(format!("{} may have a copy", node.node.address))
-}
-
-fn is(member: &FleetMember, id: NodeId, node: &ObservedNode) -> bool {
-    let is_there = member.address.as_ref().is_some_and(|address| address.same_endpoint(&node.address));
-    member.id == Some(id) || member.id.is_none() && is_there
 }
 
 fn may_keep(member: &FleetMember) -> bool {

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// A member that has not answered for so long is given up: another one is to do its work.
-const GIVEN_UP: Duration = Duration::from_mins(1);
+pub(super) const GIVEN_UP: Duration = Duration::from_mins(1);
 
 /// After so long nodes have told each other of whoever they know.
 const GOSSIP: Duration = Duration::from_secs(15);
@@ -232,6 +232,9 @@ fn alone(view: &ClusterView, group: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
         .flat_map(|said| said.peers.iter().filter(|entry| !entry.flags.has(&Flag::Handshake)))
         .map(|entry| entry.id)
         .collect();
-    let is_alone = |said: &&NodeView| said.myself.slots.is_empty() && !known.contains(&said.myself.id);
+    // The only replica of the only primary is known to nobody who answers, when that does not.
+    let is_last = |said: &NodeView| said.myself.is_replica() && of_group().count() == 1;
+    let is_alone =
+        |said: &&NodeView| said.myself.slots.is_empty() && !known.contains(&said.myself.id) && !is_last(said);
     of_group().filter(is_alone).map(|said| said.myself.id).collect()
 }

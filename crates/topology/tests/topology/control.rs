@@ -5,4 +5,5 @@ mod lost;
 mod model;
 mod rolling;
 mod spreading;
+mod takeovers;
 mod transitions;

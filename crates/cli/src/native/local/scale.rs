@@ -12,7 +12,7 @@ use crate::{
 };
 use clap::Args;
 use local::Settings;
-use topology::control::WhenShardLost;
+use topology::control::{Takeover, WhenShardLost};
 
 /// Give a cluster another shape, while it serves.
 #[derive(Args)]
@@ -28,6 +28,10 @@ pub(crate) struct ScaleArgs {
     /// A shard of whose data no copy is left anywhere: wait until told otherwise, or give its slots to a primary again, empty [default: as it is]
     #[arg(long, value_name = "wait|recreate", value_parser = when_shard_lost)]
     when_shard_lost: Option<WhenShardLost>,
+    /// Where no majority of primaries is left: let replicas take over without a vote, once it is proved that their primaries do not run, or never
+    /// [default: as it is]
+    #[arg(long, value_name = "when-fenced|never", value_parser = takeover)]
+    takeover: Option<Takeover>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -46,6 +50,7 @@ pub(crate) async fn run(arguments: &ScaleArgs, printer: &mut Printer) -> Result<
     if wanted != settings {
         wanted.extra = 0;
     }
+    wanted.takeover = arguments.takeover.unwrap_or(settings.takeover);
     wanted.when_shard_lost = arguments.when_shard_lost.unwrap_or(settings.when_shard_lost);
     printer.out(&change(&settings, &wanted));
     if arguments.dry_run {
@@ -65,6 +70,14 @@ pub(crate) async fn run(arguments: &ScaleArgs, printer: &mut Printer) -> Result<
     let shape = shape(&wanted);
     printer.out(&format!("{GREEN}done{GREEN:#}: {shape}    {}\n", units::duration(printer.elapsed())));
     Ok(ExitStatus::Done)
+}
+
+fn takeover(word: &str) -> Result<Takeover, String> {
+    match word {
+        "when-fenced" => Ok(Takeover::WhenFenced),
+        "never" => Ok(Takeover::Never),
+        _ => Err("when-fenced or never".to_owned()),
+    }
 }
 
 fn when_shard_lost(word: &str) -> Result<WhenShardLost, String> {
@@ -94,5 +107,10 @@ fn change(before: &Settings, after: &Settings) -> String {
         WhenShardLost::Wait => "  shards of whose data no copy is left are waited for\n",
         WhenShardLost::Recreate => "  shards of whose data no copy is left begin anew, empty\n",
     };
-    format!("from {} to {}\n  {members}\n{lost}", shape(before), shape(after))
+    let takeover = match after.takeover {
+        takeover if takeover == before.takeover => "",
+        Takeover::WhenFenced => "  without a majority, replicas take over from primaries that are proved not to run\n",
+        Takeover::Never => "  without a majority, nobody takes over\n",
+    };
+    format!("from {} to {}\n  {members}\n{lost}{takeover}", shape(before), shape(after))
 }

@@ -27,6 +27,8 @@ pub(crate) struct Model {
     pub(crate) bad: Option<u32>,
     pub(crate) restarts: usize,
     pub(crate) failovers: usize,
+    /// Those whose machines the platform does not reach.
+    pub(crate) unreached: BTreeSet<usize>,
     /// Those whose data is gone.
     pub(crate) lost: BTreeSet<usize>,
     /// Whether the loop has just begun, and has heard nobody before.
@@ -152,7 +154,7 @@ impl Model {
             Action::RemoveMember { member, .. } => {
                 let at: usize = member.parse().unwrap();
                 let node = self.nodes.remove(&at).unwrap();
-                assert!(node.slots.is_empty(), "{at} owns slots");
+                assert!(node.slots.is_empty() || self.has_heir(&node), "{at} owns slots");
                 for (other, node) in &self.nodes {
                     assert!(node.primary != Some(at), "{other} follows {at}");
                     assert!(!node.is_up || !node.knows.contains(&at), "{other} still knows {at}");
@@ -227,7 +229,7 @@ impl Model {
             }
             Action::Forget { node, by } => {
                 let gone = number(node);
-                assert!(self.nodes.get(&gone).is_none_or(|node| node.slots.is_empty()));
+                assert!(self.nodes.get(&gone).is_none_or(|node| node.slots.is_empty() || self.has_heir(node)));
                 let follower = self.nodes.iter().find(|(_, node)| node.is_up && node.primary == Some(gone));
                 assert!(follower.is_none(), "{follower:?} follows {gone}");
                 for by in by {
@@ -287,7 +289,11 @@ impl Model {
             address: Some(address(*at)),
             host: (at % self.hosts.max(1)).to_string(),
             zone: None,
-            process: if node.is_up { Process::Runs } else { Process::Starts },
+            process: match (self.unreached.contains(at), node.is_up) {
+                (true, _) => Process::Unknown,
+                (false, true) => Process::Runs,
+                (false, false) => Process::Starts,
+            },
             id: Some(id(*at)),
             update: if node.runs == self.wanted { Update::Current } else { Update::NeedsRestart },
             trouble: None,
