@@ -48,7 +48,7 @@ impl Unopposed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use topology::{Data, Process};
+    use topology::{Data, Process, Update};
 
     #[test]
     fn only_a_member_of_which_no_process_runs_is_fenced() {
@@ -61,9 +61,10 @@ mod tests {
                 process,
                 id: None,
                 data: Data::Kept,
+                update: Update::default(),
+                trouble: None,
             };
-            [Fenced::by(Box::new(()), &[member.clone()], "one"), Fenced::by(Box::new(()), &[member], "other")]
-                .map(|proof| proof.is_ok())
+            ["one", "other"].map(|name| Fenced::by(Box::new(()), std::slice::from_ref(&member), name).is_ok())
         };
         let all = [Process::Runs, Process::Unknown, Process::Starts, Process::Stopped].map(by);
         assert_eq!(all, [[false, false], [false, false], [true, false], [true, false]]);
