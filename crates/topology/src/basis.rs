@@ -143,8 +143,8 @@ impl Basis {
         let is_misled = |said: &NodeView| {
             let imported: SlotSet = said.myself.importing.keys().copied().collect();
             let right = |entry: &NodeEntry| owned.get(&entry.id).map(|own| own.intersection(&entry.slots));
-            let known = said.entries().filter_map(right).fold(SlotSet::new(), |all, slots| all.union(&slots));
-            !imported.difference(&known).is_empty()
+            let known = || said.entries().filter_map(right).fold(SlotSet::new(), |all, slots| all.union(&slots));
+            !imported.is_empty() && !imported.difference(&known()).is_empty()
         };
         let states = view.answering().filter(|(_, said)| !said.cluster.state_ok && !is_misled(said));
         Ok(Self {
@@ -246,7 +246,7 @@ fn one_owner_each(view: &ClusterView) -> Result<(), NotYet> {
 }
 
 fn all_served(view: &ClusterView) -> Result<(), NotYet> {
-    let served = view.answering().flat_map(|(_, said)| said.myself.slots.iter()).collect::<SlotSet>();
+    let served = view.answering().map(|(_, said)| &said.myself.slots).collect::<SlotSet>();
     let slots = served.complement();
     if slots.is_empty() { Ok(()) } else { Err(NotYet::Unserved { slots, entry_point: entry_point(view) }) }
 }

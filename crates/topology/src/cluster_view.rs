@@ -175,7 +175,7 @@ impl ClusterView {
     /// and is not lost.
     pub fn served(&self) -> SlotSet {
         let members = self.members().filter(|member| !self.is_lost(member.node));
-        members.fold(SlotSet::new(), |all, member| all.union(&member.account.slots))
+        members.map(|member| &member.account.slots).collect()
     }
 
     /// The slot maps that the nodes hold, with the nodes that hold each; the one that most nodes hold first.

@@ -112,16 +112,11 @@ impl SlotSet {
     /// The slots that are in this set, in the other, or in both.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let mut all: Vec<_> = self.ranges.iter().chain(&other.ranges).copied().collect();
-        all.sort_unstable();
-        let mut union = Self::new();
-        for (first, last) in all {
-            match union.ranges.last_mut() {
-                Some((_, end)) if first <= end.saturating_add(1) => *end = (*end).max(last),
-                _ => union.ranges.push((first, last)),
-            }
+        match (self.is_empty(), other.is_empty()) {
+            (_, true) => self.clone(),
+            (true, false) => other.clone(),
+            (false, false) => [self, other].into_iter().collect(),
         }
-        union
     }
 
     /// The slots that are in both sets.
@@ -145,6 +140,9 @@ impl SlotSet {
     /// The slots of this set that are not in the other.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
+        if self.is_empty() || other.is_empty() {
+            return self.clone();
+        }
         self.intersection(&other.complement())
     }
 
@@ -171,6 +169,22 @@ impl From<RangeInclusive<Slot>> for SlotSet {
         let mut set = Self::new();
         set.insert_range(range);
         set
+    }
+}
+
+/// The union of these sets.
+impl<'sets> FromIterator<&'sets Self> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = &'sets Self>>(sets: I) -> Self {
+        let mut all: Vec<_> = sets.into_iter().flat_map(|set| set.ranges.iter().copied()).collect();
+        all.sort_unstable();
+        let mut union = Self::new();
+        for (first, last) in all {
+            match union.ranges.last_mut() {
+                Some((_, end)) if first <= end.saturating_add(1) => *end = (*end).max(last),
+                _ => union.ranges.push((first, last)),
+            }
+        }
+        union
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
 
 /// Gives the slots that nobody has ever owned to the primary that has fewest.
 fn cover(situation: &Situation<'_>, decision: &mut Decision) -> Next {
-    let owned = situation.view.answering().flat_map(|(_, said)| said.entries().flat_map(|entry| entry.slots.iter()));
+    let owned = situation.view.answering().flat_map(|(_, said)| said.entries().map(|entry| &entry.slots));
     let slots = owned.collect::<SlotSet>().complement();
     let shards = situation.view.shards();
     let fewest = shards.iter().filter(|shard| shard.primary.answers()).min_by_key(|shard| shard.slots().len());

@@ -6,6 +6,7 @@ use crate::{
     plan::NodeRef,
 };
 use std::{
+    borrow::Cow,
     cell::OnceCell,
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +27,7 @@ pub(super) struct Situation<'a> {
     pub(super) surge: usize,
     pub(super) memory: &'a Memory,
     /// The nodes that know each other and own slots: the cluster. Empty before there is one.
-    pub(super) view: ClusterView,
+    pub(super) view: Cow<'a, ClusterView>,
     /// All members.
     pub(super) members: Vec<Placed<'a>>,
     /// Which of them is which node.
@@ -69,7 +70,11 @@ impl<'a> Situation<'a> {
     pub(super) fn of(world: &World<'a>) -> Self {
         let cluster = cluster(world.view);
         let of_cluster = |node: &&ObservedNode| node.id.is_some_and(|id| cluster.contains(&id));
-        let view = ClusterView { nodes: world.view.nodes.iter().filter(of_cluster).cloned().collect() };
+        let view = if world.view.nodes.iter().all(|node| of_cluster(&node)) {
+            Cow::Borrowed(world.view)
+        } else {
+            Cow::Owned(ClusterView { nodes: world.view.nodes.iter().filter(of_cluster).cloned().collect() })
+        };
         let members: Vec<Placed<'_>> = world.members.iter().map(|member| placed(world, &cluster, member)).collect();
         let ids = members.iter().enumerate().filter_map(|(at, placed)| Some((placed.node.as_ref()?.id, at)));
         let by_id = ids.collect();
@@ -86,7 +91,7 @@ impl<'a> Situation<'a> {
     }
 
     /// Whether there is a cluster: nodes that own slots.
-    pub(super) const fn has_cluster(&self) -> bool {
+    pub(super) fn has_cluster(&self) -> bool {
         !self.view.nodes.is_empty()
     }
 
@@ -213,7 +218,7 @@ fn cluster(view: &ClusterView) -> BTreeSet<NodeId> {
     for (_, said) in view.answering() {
         let Some(at) = groups.iter().position(|group| group.contains(&said.myself.id)) else { continue };
         let (slots, answering) = weights.entry(at).or_default();
-        *slots = said.entries().fold(std::mem::take(slots), |all, entry| all.union(&entry.slots));
+        *slots = said.entries().map(|entry| &entry.slots).chain([&std::mem::take(slots)]).collect();
         *answering += 1;
     }
     let weight = |at: usize| weights.get(&at).map_or((0, 0), |(slots, answering)| (slots.len(), *answering));
