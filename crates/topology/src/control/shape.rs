@@ -187,6 +187,45 @@ impl Deal<'_> {
             }
         }
         self.shape.spare = pool;
+        self.exchange();
+    }
+
+    /// Exchanges new replicas where that takes both away from the machine or the zone of others: whoever chooses first takes what the last
+    /// one needs.
+    fn exchange(&mut self) {
+        let mut attach = std::mem::take(&mut self.shape.attach);
+        for one in 1..attach.len() {
+            for other in 0..one {
+                let Some([(replica, primary), (second, of_second)]) = attach.get_disjoint_mut([one, other]).ok() else {
+                    continue;
+                };
+                let before = self.crowding([(primary.id, replica.id), (of_second.id, second.id)]);
+                self.give(primary.id, replica.id, second);
+                self.give(of_second.id, second.id, replica);
+                let after = self.crowding([(primary.id, second.id), (of_second.id, replica.id)]);
+                if after < before {
+                    std::mem::swap(replica, second);
+                } else {
+                    self.give(primary.id, second.id, replica);
+                    self.give(of_second.id, replica.id, second);
+                }
+            }
+        }
+        self.shape.attach = attach;
+    }
+
+    /// How many nodes of their shards are in the zones of these replicas, and how many on their hosts.
+    fn crowding(&self, pairs: [(NodeId, NodeId); 2]) -> (usize, usize) {
+        let beside = pairs.map(|(primary, replica)| self.beside(primary, replica));
+        beside.iter().fold((0, 0), |sum, (zone, host)| (sum.0 + zone, sum.1 + host))
+    }
+
+    /// Gives a primary this replica in the place of another one.
+    fn give(&mut self, primary: NodeId, instead_of: NodeId, replica: &NodeRef) {
+        let replicas = self.replicas.get_mut(&primary).into_iter().flatten();
+        if let Some(place) = replicas.into_iter().find(|node| node.id == instead_of) {
+            place.clone_from(replica);
+        }
     }
 
     /// How many replicas each primary gets: those that are there beyond the number for each stay as far as there may be more.
