@@ -41,10 +41,12 @@ test: ## Run everything that this machine can run
 	cargo test --workspace --locked --no-fail-fast --jobs 2
 	testbed/try-tour
 
-# SEED=n tries one course alone.
+# SEED=n tries one course of each test with its trace, and SCHEDULE what of that; TEST=words only those tests.
 SEEDS ?= 1000
+TEST ?=
 sim: ## Try the loop on simulated servers in SEEDS=1000 courses of events each
-	SEEDS=$(SEEDS) cargo test --release --locked --package simcluster --test keeping --jobs 2
+	@[[ -n "$$SEED" ]] || export SEEDS="$(SEEDS)"; \
+	cargo test --profile sim --locked --package simcluster --test keeping --jobs 2 -- $$TEST --nocapture --test-threads 1
 
 check: ## Formatting, lints, dependencies: what needs no server
 	@testbed/check

@@ -142,6 +142,8 @@ pub(crate) struct Bus {
     pub(crate) trace: Trace,
     /// Grows with each change of who owns what, and of who serves.
     pub(crate) revision: u64,
+    /// How many servers have taken the place of their primary.
+    pub(crate) takeovers: u64,
     at: BTreeMap<(IpAddr, u16), At>,
     queue: BinaryHeap<Reverse<Entry>>,
     order: u64,
@@ -160,6 +162,7 @@ impl Bus {
             doors: Vec::new(),
             trace: Trace::new(START, 20_000),
             revision: 0,
+            takeovers: 0,
             at: BTreeMap::new(),
             queue: BinaryHeap::new(),
             order: 0,
@@ -245,6 +248,11 @@ impl Bus {
             (Some(one), Some(other)) => self.network.reaches(one.host, other.host),
             _ => false,
         }
+    }
+
+    /// The server whose address this is or was last.
+    pub(crate) fn who_listens(&self, ip: IpAddr, port: u16) -> Option<At> {
+        self.at.get(&(ip, port)).copied()
     }
 
     /// What becomes of a connection from a host to an address.

@@ -1,7 +1,9 @@
 //! A platform that runs simulated servers.
 
 use crate::{
+    agents::Agents,
     profile::Profile,
+    schedule::Place,
     simulation::{Number, ServerOptions, Simulation},
 };
 use futures_util::future::BoxFuture;
@@ -26,18 +28,33 @@ pub struct Platform {
     pub late: u64,
     /// How often a request is refused, or carried out without an answer: parts of 100.
     pub faults: u64,
+    /// Whether there is an agent beside each server: see [`agents`](crate::agents).
+    pub agents: bool,
+    /// For how many members there is room: those beyond are members and are not started.
+    pub room: usize,
 }
+
+impl Platform {
+    /// Six machines in three zones, agents, and nothing that goes wrong.
+    pub const fn calm(profile: &'static Profile) -> Self {
+        Self { profile, hosts: 6, zones: 3, late: 0, faults: 0, agents: true, room: usize::MAX }
+    }
+}
+
+/// That a platform refuses a request.
+const REFUSED: u64 = 1;
 
 /// A platform. Clones are the same platform.
 #[derive(Clone)]
 pub struct SimulatedFleet {
-    simulation: Simulation,
+    pub(crate) simulation: Simulation,
     platform: Arc<Mutex<Platform>>,
     members: Arc<Mutex<BTreeMap<Number, Kept>>>,
     losses: Arc<Mutex<Vec<Loss>>>,
     /// Members that are held back, and how often.
     held: Held,
     wanted: Arc<Mutex<Wanted>>,
+    pub(crate) agents: Arc<Mutex<Agents>>,
 }
 
 /// What members are to run with, and what none can run with: by numbers that mean nothing else.
@@ -83,7 +100,17 @@ impl SimulatedFleet {
     pub fn new(simulation: &Simulation, platform: Platform) -> Self {
         let platform = Arc::new(Mutex::new(platform));
         let (members, wanted, losses, held) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
-        Self { simulation: simulation.clone(), platform, members, wanted, losses, held }
+        let agents = Arc::default();
+        Self { simulation: simulation.clone(), platform, members, wanted, losses, held, agents }
+    }
+
+    /// Makes members that are a cluster at once, as the loop would leave it; the simulation has no servers yet.
+    pub fn form(&self, shards: usize, replicas: usize) {
+        (0..shards * (replicas + 1)).for_each(|_| self.make());
+        // Away from the machine and the zone of the primary.
+        let replica = |shard: usize, turn: usize| shards * turn + (shard + turn) % shards;
+        let shard = |shard| (0..=replicas).map(|turn| replica(shard, turn)).collect();
+        self.simulation.form(&(0..shards).map(shard).collect::<Vec<Vec<Number>>>());
     }
 
     /// From now on nothing goes wrong with it any more.
@@ -115,6 +142,18 @@ impl SimulatedFleet {
         lock(&self.members).values().all(|kept| kept.build == wanted)
     }
 
+    /// From now on there is room for so many members: those for which there was none are started.
+    pub fn set_room(&self, room: usize) {
+        let was = std::mem::replace(&mut lock(&self.platform).room, room);
+        for number in self.numbers().into_iter().skip(was).filter(|number| !self.simulation.is_up(*number)) {
+            self.start(number);
+        }
+    }
+
+    pub(crate) fn has_agents(&self) -> bool {
+        lock(&self.platform).agents
+    }
+
     /// Its members, by number.
     pub fn numbers(&self) -> Vec<Number> {
         lock(&self.members).keys().copied().collect()
@@ -123,6 +162,12 @@ impl SimulatedFleet {
     /// The members on one of its machines.
     pub fn on_host(&self, host: usize) -> Vec<Number> {
         lock(&self.members).iter().filter(|(_, kept)| kept.host == host).map(|(number, _)| *number).collect()
+    }
+
+    /// The members on the machine of this one.
+    pub fn beside(&self, number: Number) -> Vec<Number> {
+        let host = lock(&self.members).get(&number).map(|kept| kept.host);
+        host.map_or_else(Vec::new, |host| self.on_host(host))
     }
 
     /// The volume of a member that is down is lost.
@@ -141,7 +186,7 @@ impl SimulatedFleet {
         }
     }
 
-    /// Starts what is down, as a platform does sooner or later.
+    /// Starts what is down and there is room for, as a platform does sooner or later.
     pub fn start_all(&self) {
         for number in self.numbers() {
             self.simulation.resume(number);
@@ -151,10 +196,11 @@ impl SimulatedFleet {
         }
     }
 
-    /// Starts a member that is down. Its agent waits while that would cost a replica its copy, or while it is held back.
+    /// Starts a member that is down, if there is room for it. Its agent waits while that would cost a replica its copy, or while it is held back.
     pub fn start(&self, number: Number) {
-        let build = lock(&self.members).get(&number).map(|kept| kept.build);
-        if build.is_some() && build == lock(&self.wanted).bad {
+        let (room, bad) = (lock(&self.platform).room, lock(&self.wanted).bad);
+        let build = lock(&self.members).iter().take(room).find(|(other, _)| **other == number).map(|(_, kept)| kept.build);
+        if build.is_none() || build == bad {
             return;
         }
         if !self.must_wait(number) {
@@ -183,14 +229,33 @@ impl SimulatedFleet {
         }
     }
 
-    /// Members die, and the platform starts them again after this time.
-    pub fn kill_for(&self, numbers: &[Number], time: Duration) {
-        for number in numbers {
+    /// A member that is down is started at an address that nobody has had.
+    pub fn start_elsewhere(&self, number: Number) {
+        if let Some(kept) = lock(&self.members).get_mut(&number) {
+            self.simulation.start_elsewhere(number);
+            kept.data = Data::Kept;
+        }
+        self.introduce();
+    }
+
+    /// Members die, and the agents see it.
+    pub fn kill(&self, numbers: &[Number]) {
+        let died: Vec<_> = numbers.iter().filter(|number| self.simulation.is_up(**number)).copied().collect();
+        for number in &died {
             self.simulation.kill(*number);
         }
+        for number in died {
+            self.let_succeed(number);
+        }
+    }
+
+    /// Members die, and the platform starts them again after this time, or with agents when their shards have settled after that.
+    pub fn kill_for(&self, numbers: &[Number], time: Duration) {
+        self.kill(numbers);
         let (fleet, numbers) = (self.clone(), numbers.to_vec());
         tokio::spawn(async move {
             tokio::time::sleep(time).await;
+            fleet.settle(&numbers).await;
             let members = fleet.numbers();
             for number in numbers.into_iter().filter(|number| members.contains(number)) {
                 if !fleet.simulation.is_up(number) {
@@ -203,7 +268,16 @@ impl SimulatedFleet {
     /// Whether a request is to go wrong, and whether before it is carried out.
     fn fault(&self) -> Option<bool> {
         let faults = lock(&self.platform).faults;
-        (self.simulation.draw(100) < faults).then(|| self.simulation.draw(2) == 0)
+        let what = self.simulation.shared.look(|world| {
+            let is_wrong = |random: &mut fastrand::Rng| random.u64(0..100) < faults;
+            let draw = |random: &mut fastrand::Rng| if is_wrong(random) { 1 + random.u64(0..2) } else { 0 };
+            let words = |what| match what {
+                REFUSED => "the platform refuses".to_owned(),
+                _ => "the platform's answer is lost".to_owned(),
+            };
+            if faults > 0 { world.happens(Place::Platform, 0, draw, words) } else { 0 }
+        });
+        (what > 0).then_some(what == REFUSED)
     }
 
     fn make(&self) {
@@ -215,23 +289,28 @@ impl SimulatedFleet {
             .with_setting("cluster-allow-replica-migration", "no");
         let number = self.simulation.add_server(&options);
         let wanted = *lock(&self.wanted);
+        let has_room = lock(&self.members).len() < platform.room;
         lock(&self.members).insert(number, Kept { host, zone, data: Data::Nothing, build: wanted.build });
-        if wanted.bad == Some(wanted.build) {
-            self.simulation.kill(number);
-        } else if platform.late > 0 {
-            self.simulation.kill(number);
-            let after = Duration::from_millis(self.simulation.draw(platform.late));
-            let fleet = self.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(after).await;
-                // It may have been removed, or started by others, meanwhile.
-                if fleet.numbers().contains(&number) && !fleet.simulation.is_up(number) {
-                    fleet.start(number);
-                }
-            });
-        } else if let Some(kept) = lock(&self.members).get_mut(&number) {
-            kept.data = Data::Kept;
+        let late = self.simulation.shared.look(|world| {
+            let words = |late| format!("server-{number} is {late} ms late");
+            let draw = |random: &mut fastrand::Rng| random.u64(0..platform.late);
+            if platform.late > 0 { world.happens(Place::Start, number, draw, words) } else { 0 }
+        });
+        if late == 0 && has_room && wanted.bad != Some(wanted.build) {
+            if let Some(kept) = lock(&self.members).get_mut(&number) {
+                kept.data = Data::Kept;
+            }
+            return;
         }
+        self.simulation.kill(number);
+        let fleet = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(late)).await;
+            // It may have been removed, or started by others, meanwhile.
+            if fleet.numbers().contains(&number) && !fleet.simulation.is_up(number) {
+                fleet.start(number);
+            }
+        });
     }
 }
 
@@ -289,7 +368,8 @@ impl Fleet for SimulatedFleet {
                 if let Some(kept) = lock(&self.members).get_mut(&number) {
                     kept.build = wanted;
                 }
-                self.kill_for(&[number], Duration::from_millis(self.simulation.draw(500)));
+                let time = self.simulation.shared.look(|world| world.bus.random.u64(0..500));
+                self.kill_for(&[number], Duration::from_millis(time));
             }
             match fault {
                 Some(_) => Err(FleetError("the platform's answer is lost".to_owned())),
@@ -343,6 +423,6 @@ impl Fleet for SimulatedFleet {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

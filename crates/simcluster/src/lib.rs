@@ -10,6 +10,7 @@
 //! versions differ, [`Profile`] says how. What is not there: other databases than 0, expiry and types of keys, `cluster-announce-*`, TLS,
 //! users, shard ids, memory. Gossip is drawn a little differently, all else being equal, so that it is cheap.
 
+mod agents;
 mod bus;
 mod command;
 mod data;
@@ -24,8 +25,10 @@ mod message;
 mod migration;
 mod profile;
 mod replication;
+mod schedule;
 mod server;
 mod settings;
+mod shrink;
 mod simulation;
 mod stream;
 mod told;
@@ -38,6 +41,8 @@ pub use fleet::{Platform, SimulatedFleet};
 pub use invariants::Violation;
 pub use link::Timeouts;
 pub use profile::Profile;
+pub use schedule::{Happened, Place};
+pub use shrink::shrink;
 pub use simulation::{Number, ServerOptions, Simulation};
 pub use writer::{Ledger, Lost, Writer, WriterOptions, lost};
 
@@ -46,6 +51,18 @@ pub use writer::{Ledger, Lost, Writer, WriterOptions, lost};
 /// # Errors
 /// When no runtime can be made.
 pub fn run<F: Future>(seed: u64, test: impl FnOnce(Simulation) -> F) -> std::io::Result<F::Output> {
+    run_again(seed, None, test)
+}
+
+/// The same where only what is in a list goes wrong or is done ([`Simulation::happened`]), and what happens is drawn where there is none.
+///
+/// # Errors
+/// When no runtime can be made.
+pub fn run_again<F: Future>(
+    seed: u64,
+    given: Option<&[Happened]>,
+    test: impl FnOnce(Simulation) -> F,
+) -> std::io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    Ok(runtime.block_on(async { test(Simulation::new(seed)).await }))
+    Ok(runtime.block_on(async { test(Simulation::again(seed, given)).await }))
 }

@@ -3,9 +3,11 @@
 use crate::{
     bus::{At, Connection},
     command::{Outcome, Session},
+    schedule::{Place, chance},
     server::Process,
     world::{Shared, World},
 };
+use fastrand::Rng;
 use futures_util::future::BoxFuture;
 use operations::port::{Command, Dialer, NodeError, NodeLink, Trouble};
 use std::{
@@ -70,21 +72,32 @@ enum Fate {
 }
 
 impl World {
-    fn fate_of_dial(&mut self, has_faults: bool) -> Fate {
+    fn fate_of_dial(&mut self, to: Option<At>, has_faults: bool) -> Fate {
         let (fails, hangs) = (self.faults.dial_fails, self.faults.dial_hangs);
-        match has_faults {
-            true if self.bus.chance(fails) => Fate::Fails,
-            true if self.bus.chance(hangs) => Fate::Hangs,
-            _ => Fate::Well,
+        let Some(to) = to.filter(|_| has_faults && fails + hangs > 0.0) else { return Fate::Well };
+        let draw = |random: &mut Rng| if chance(random, fails) { 1 } else { 2 * u64::from(chance(random, hangs)) };
+        let words = |what| format!("a dial of server-{to} {}", if what == 1 { "fails" } else { "hangs" });
+        match self.happens(Place::Dial, to, draw, words) {
+            0 => Fate::Well,
+            1 => Fate::Fails,
+            _ => Fate::Hangs,
         }
     }
 
-    fn fate_of_send(&mut self, has_faults: bool) -> Fate {
+    fn fate_of_send(&mut self, to: At, has_faults: bool, command: Option<&Command>) -> Fate {
         let (fails, lost) = (self.faults.send_fails, self.faults.answer_lost);
-        match has_faults {
-            true if self.bus.chance(fails) => Fate::Fails,
-            true if self.bus.chance(lost) => Fate::AnswerLost,
-            _ => Fate::Well,
+        if !has_faults || fails + lost <= 0.0 {
+            return Fate::Well;
+        }
+        let draw = |random: &mut Rng| if chance(random, fails) { 1 } else { 2 * u64::from(chance(random, lost)) };
+        let words = |what| {
+            let end = if what == 1 { "breaks before" } else { "breaks after" };
+            format!("the link to server-{to} {end} {}", command.map_or_else(String::new, told))
+        };
+        match self.happens(Place::Send, to, draw, words) {
+            0 => Fate::Well,
+            1 => Fate::Fails,
+            _ => Fate::AnswerLost,
         }
     }
 
@@ -101,7 +114,10 @@ impl Dialer for SimulatedDialer {
             let Host::Ip(ip) = address.host else {
                 return Err(fail(Trouble::Unresolvable("the model knows no names".to_owned())));
             };
-            let (fate, delay) = self.shared.look(|world| (world.fate_of_dial(self.has_faults), world.round_trip()));
+            let (fate, delay) = self.shared.look(|world| {
+                let to = world.bus.who_listens(ip, address.port);
+                (world.fate_of_dial(to, self.has_faults), world.round_trip())
+            });
             if fate == Fate::Hangs {
                 sleep(self.timeouts.connect).await;
                 return Err(fail(Trouble::ConnectTimedOut(self.timeouts.connect)));
@@ -208,7 +224,9 @@ impl NodeLink for SimulatedLink {
             if self.is_broken.load(Ordering::Relaxed) {
                 return Err(self.fail(Trouble::Closed));
             }
-            let (fate, delay) = self.shared.look(|world| (world.fate_of_send(self.has_faults), world.round_trip()));
+            let (fate, delay) = self
+                .shared
+                .look(|world| (world.fate_of_send(self.at, self.has_faults, commands.first()), world.round_trip()));
             sleep(delay).await;
             if fate == Fate::Fails {
                 return Err(self.close());
@@ -220,6 +238,14 @@ impl NodeLink for SimulatedLink {
             outcome
         })
     }
+}
+
+/// A command in few words.
+fn told(command: &Command) -> String {
+    let mut words = format!("{command:?}");
+    let end = words.char_indices().nth(40).map_or(words.len(), |(end, _)| end);
+    words.truncate(end);
+    words
 }
 
 /// An address of the model's own network: `10.0.0.0/8`.

@@ -5,6 +5,7 @@
 
 use crate::{
     bus::{At, Event, Millis},
+    schedule::{Place, chance},
     stream::Change,
     world::World,
 };
@@ -184,7 +185,14 @@ impl World {
             return Some(Hindrance::ForGood("slots are not served by the source any more"));
         }
         let fails = self.faults.migration_fails;
-        let fails = now.stage == Stage::Copying && self.bus.chance(fails);
+        let fails = now.stage == Stage::Copying
+            && fails > 0.0
+            && self.happens(
+                Place::Move,
+                now.source.0,
+                |random| chance(random, fails).into(),
+                |_| format!("a move by server-{} fails", now.source.0),
+            ) > 0;
         fails.then_some(Hindrance::Passing("child process failed"))
     }
 

@@ -4,6 +4,7 @@ use crate::{
     bus::Address,
     link::{SimulatedDialer, Timeouts, own_ip},
     profile::Profile,
+    schedule::{Happened, Place},
     server::Server,
     settings::Settings,
     world::Shared,
@@ -76,7 +77,12 @@ pub struct Simulation {
 impl Simulation {
     /// An empty one. The same seed and the same calls at the same virtual times give the same events.
     pub fn new(seed: u64) -> Self {
-        Self { shared: Arc::new(Shared::new(seed)) }
+        Self::again(seed, None)
+    }
+
+    /// The same where only what is in a list goes wrong or is done; what happens is drawn where there is none.
+    pub fn again(seed: u64, given: Option<&[Happened]>) -> Self {
+        Self { shared: Arc::new(Shared::new(seed, given)) }
     }
 
     /// Adds a server with an empty volume, and starts it.
@@ -144,6 +150,10 @@ impl Simulation {
 
     pub(crate) fn dialer_with(&self, host: &str, timeouts: Timeouts, has_faults: bool) -> Arc<dyn Dialer> {
         let host = self.shared.look(|world| world.bus.network.host(host));
+        self.dialer_at(host, timeouts, has_faults)
+    }
+
+    pub(crate) fn dialer_at(&self, host: usize, timeouts: Timeouts, has_faults: bool) -> Arc<dyn Dialer> {
         Arc::new(SimulatedDialer { shared: Arc::clone(&self.shared), host, timeouts, has_faults })
     }
 
@@ -152,8 +162,19 @@ impl Simulation {
         self.shared.look(|world| world.write(number, crate::stream::Change::Function(library.to_owned())));
     }
 
-    /// A number below this one, from the simulation's own seed.
+    /// A number below this one, from the seed, for what a test decides: by a stream of its own, so that the same test draws the same numbers
+    /// whatever the servers do.
     pub fn draw(&self, below: u64) -> u64 {
-        self.shared.look(|world| world.bus.random.u64(0..below.max(1)))
+        self.shared.look(|world| world.drawn.u64(0..below.max(1)))
+    }
+
+    /// Whether a test is to do now what it says here. It is in a course of its own; where a course is tried again, a list decides.
+    pub fn occurs(&self, what: impl std::fmt::Display) -> bool {
+        self.shared.look(|world| world.happens(Place::Event, 0, |_| 1, |_| what.to_string()) > 0)
+    }
+
+    /// What has gone wrong and what was done, in its order.
+    pub fn happened(&self) -> Vec<Happened> {
+        self.shared.then(|world| world.schedule.happened.clone())
     }
 }

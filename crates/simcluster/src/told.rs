@@ -42,6 +42,29 @@ impl Simulation {
         })
     }
 
+    /// How many servers have become primaries in the place of another one, by whatever way.
+    pub fn takeovers(&self) -> u64 {
+        self.shared.look(|world| world.bus.takeovers)
+    }
+
+    /// How many keys a server holds of slots that it does not own itself, nor its primary, by its own word.
+    pub fn foreign_keys(&self, number: Number) -> u64 {
+        self.shared.look(|world| {
+            let Some(server) = world.servers.get(number) else { return 0 };
+            let owner = server.primary().unwrap_or(server.me);
+            let owned = server.nodes.get(&owner).map(|known| known.slots.clone()).unwrap_or_default();
+            server.data.part(&server.data.used_slots().difference(&owned)).len() as u64
+        })
+    }
+
+    /// The slots that a server owns by its own word, if it is a primary that runs.
+    pub fn owned(&self, number: Number) -> SlotSet {
+        self.shared.look(|world| {
+            let server = world.servers.get(number).filter(|server| server.runs() && server.is_primary());
+            server.map(crate::server::Server::slots).unwrap_or_default()
+        })
+    }
+
     /// How many keys a server holds.
     pub fn keys(&self, number: Number) -> u64 {
         self.shared.look(|world| world.servers.get(number).map_or(0, |server| server.data.len()))
@@ -54,7 +77,7 @@ impl Simulation {
 
     /// What has happened, one line an event.
     pub fn trace(&self) -> String {
-        self.shared.look(|world| world.bus.trace.text())
+        self.shared.then(|world| world.bus.trace.text())
     }
 
     /// Writes a line of the test's own into the trace.

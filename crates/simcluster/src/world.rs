@@ -6,8 +6,10 @@ use crate::{
     invariants::{Overlaps, Violation},
     message::Message,
     migration::Move,
+    schedule::{Happened, Place, Schedule},
     server::{Process, Server},
 };
+use fastrand::Rng;
 use std::{collections::BTreeMap, sync::Mutex};
 use tokio::time::Instant;
 
@@ -16,6 +18,9 @@ pub(crate) struct World {
     pub(crate) servers: Vec<Server>,
     pub(crate) bus: Bus,
     pub(crate) faults: Faults,
+    pub(crate) schedule: Schedule,
+    /// What tests draw from.
+    pub(crate) drawn: Rng,
     pub(crate) moves: BTreeMap<u64, Move>,
     pub(crate) moves_begun: u64,
     /// How long reading its data takes a server that starts.
@@ -38,11 +43,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, given: Option<&[Happened]>) -> Self {
         let world = World {
             servers: Vec::new(),
             bus: Bus::new(seed),
             faults: Faults::default(),
+            schedule: Schedule::new(seed, given),
+            drawn: Rng::with_seed(seed.rotate_left(32) ^ 1),
             moves: BTreeMap::new(),
             moves_begun: 0,
             loading: 0,
@@ -60,6 +67,11 @@ impl Shared {
         let passed = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         world.advance(START.saturating_add(passed));
         look(&mut world)
+    }
+
+    /// The world as it was when somebody looked last, also where its time is over.
+    pub(crate) fn then<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
+        look(&mut self.world.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 
@@ -79,6 +91,22 @@ impl World {
             self.checked = self.bus.revision;
             self.check_invariants();
         }
+    }
+
+    /// What happens at a place, as it is drawn or as a list has it; 0 for nothing. It is written down with these words.
+    pub(crate) fn happens(
+        &mut self,
+        place: Place,
+        of: At,
+        draw: impl FnOnce(&mut Rng) -> u64,
+        words: impl FnOnce(u64) -> String,
+    ) -> u64 {
+        let Some((key, what)) = self.schedule.ask(place, of, draw) else { return 0 };
+        let words = words(what);
+        self.bus.note(format_args!("{words}"));
+        let since = self.bus.now.saturating_sub(START);
+        self.schedule.note((key, what), format!("{:>4}.{:03} {words}", since / 1000, since % 1000));
+        what
     }
 
     fn handle(&mut self, event: Event) {

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use topology::{NodeAddr, Reply, Slot, SlotSet};
 
@@ -89,6 +89,7 @@ impl Writer {
             simulation: simulation.clone(),
             dialer: simulation.dialer_with(&options.host, options.timeouts, false),
             links: BTreeMap::new(),
+            patience: options.timeouts.read,
             owners: BTreeMap::new(),
             turn: 0,
         };
@@ -120,6 +121,8 @@ struct Client {
     simulation: Simulation,
     dialer: Arc<dyn Dialer>,
     links: BTreeMap<NodeAddr, Arc<dyn NodeLink>>,
+    /// How long it waits for an answer.
+    patience: Duration,
     /// Who was said to own a slot.
     owners: BTreeMap<Slot, NodeAddr>,
     turn: Number,
@@ -202,11 +205,12 @@ impl Client {
             self.links.insert(to.clone(), Arc::clone(&link));
             link
         };
-        let answer = link.send(commands).await;
-        if answer.is_err() {
+        // Sooner than the link itself gives up, which does not know how long a command may take.
+        let answer = timeout(self.patience, link.send(commands)).await.ok().and_then(Result::ok);
+        if answer.is_none() {
             self.links.remove(to);
         }
-        answer.ok()?.pop()
+        answer?.pop()
     }
 }
 

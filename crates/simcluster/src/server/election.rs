@@ -89,6 +89,7 @@ impl Server {
         let Some(old) = self.primary() else { return };
         let slots = self.nodes.get(&old).map(|known| known.slots.clone()).unwrap_or_default();
         let me = self.me;
+        bus.takeovers += 1;
         self.make_primary(bus, me);
         self.upstream = None;
         let id = bus.new_name();

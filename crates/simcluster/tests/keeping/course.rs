@@ -7,7 +7,7 @@ use operations::{
     run::Patience,
 };
 use simcluster::{
-    Faults, Lost, Platform, Profile, SimulatedFleet, Simulation, Timeouts, Violation, Writer, WriterOptions,
+    Faults, Lost, Number, Platform, SimulatedFleet, Simulation, Timeouts, Violation, Writer, WriterOptions,
 };
 use std::{
     fmt::Write as _,
@@ -21,7 +21,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
-use topology::control::Desired;
+use topology::{NodeView, control::Desired};
 
 /// A cluster under the loop.
 pub(crate) struct Course {
@@ -58,6 +58,57 @@ impl Course {
         Self { simulation: simulation.clone(), fleet, means, desired, last: Arc::default(), is_partitioned: false }
     }
 
+    /// A cluster that is in this shape already.
+    pub(crate) async fn made(simulation: &Simulation, platform: Platform, shards: usize, replicas: usize) -> Self {
+        let course = Self::new(simulation, platform, shards, replicas);
+        course.fleet.form(shards, replicas);
+        sleep(Duration::from_millis(300)).await;
+        course
+    }
+
+    /// How many servers have become primaries in the place of another one.
+    pub(crate) fn takeovers(&self) -> u64 {
+        self.simulation.takeovers()
+    }
+
+    /// A member by a number that was drawn.
+    pub(crate) fn member(&self, drawn: u64) -> Number {
+        let members = self.fleet.numbers();
+        members[usize::try_from(drawn).unwrap() % members.len()]
+    }
+
+    /// The members that own slots by their own word.
+    pub(crate) fn primaries(&self) -> Vec<Number> {
+        let owns = |number: &Number| self.said(*number).is_some_and(|said| !said.myself.slots.is_empty());
+        self.fleet.numbers().into_iter().filter(owns).collect()
+    }
+
+    /// The members that follow this one.
+    pub(crate) fn replicas_of(&self, primary: Number) -> Vec<Number> {
+        let id = self.simulation.id(primary);
+        let follows = |number: &Number| self.said(*number).is_some_and(|said| said.myself.primary == Some(id));
+        self.fleet.numbers().into_iter().filter(follows).collect()
+    }
+
+    fn said(&self, number: Number) -> Option<NodeView> {
+        self.simulation.said(number)
+    }
+
+    /// What the loop told last.
+    pub(crate) fn report(&self) -> Option<Report> {
+        self.last.lock().unwrap().clone()
+    }
+
+    /// Waits until something is so; panics when it is not within this virtual time.
+    pub(crate) async fn until(&self, what: &str, within: Duration, is_so: impl Fn() -> bool) -> Duration {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < within, "after {within:?} still not: {what}");
+            sleep(Duration::from_millis(100)).await;
+        }
+        begin.elapsed()
+    }
+
     pub(crate) fn want(&self, shards: usize, replicas: usize) {
         self.simulation.note(&format!("wanted: {shards} shards with {replicas} replicas each"));
         self.change(|desired| (desired.shards, desired.replicas, desired.extra) = (shards, replicas, 0));
@@ -88,7 +139,10 @@ impl Course {
                 }
                 wakes += 1;
                 if matches!(life, Life::Short { wakes: most, .. } if deaths > 0 && wakes > most) {
-                    return Poll::Ready(None);
+                    (wakes, deaths) = (0, deaths - 1);
+                    if self.simulation.occurs("the loop dies, and another one begins") {
+                        return Poll::Ready(None);
+                    }
                 }
                 let _ = keeping.as_mut().poll(context);
                 Poll::Pending
@@ -97,9 +151,7 @@ impl Course {
             if let Some(outcome) = ended {
                 return outcome;
             }
-            self.simulation.note("the loop dies, and another one begins");
             *self.last.lock().unwrap() = None;
-            deaths -= 1;
         }
     }
 
@@ -117,7 +169,7 @@ impl Course {
             }
             if begin.elapsed() > within {
                 let views = self.views().await;
-                panic!("not settled after {within:?}: {report:#?}\n{}\n{views}", self.simulation.trace());
+                panic!("not settled after {within:?}: {report:#?}\n{views}");
             }
             sleep(Duration::from_millis(50)).await;
         }
@@ -148,19 +200,22 @@ impl Course {
         // A server that takes slots gives itself an epoch without asking anybody: where others do not hear of it in time, two may have the
         // same for a while, and settle that when they hear each other.
         violations.retain(|violation| !(self.is_partitioned && matches!(violation, Violation::SameEpoch { .. })));
-        assert!(violations.is_empty(), "{violations:#?}\n{}", self.simulation.trace());
+        assert!(violations.is_empty(), "{violations:#?}");
         let unserved = self.simulation.unserved_slots();
-        assert!(unserved.is_empty(), "nobody serves {unserved}\n{}", self.simulation.trace());
+        assert!(unserved.is_empty(), "nobody serves {unserved}");
         let wanted = self.desired.borrow().clone();
-        assert_eq!(self.fleet.numbers().len(), wanted.members(), "{}", self.simulation.trace());
+        assert_eq!(self.fleet.numbers().len(), wanted.members(), "members");
     }
 
     pub(crate) fn writer(&self) -> Writer {
-        Writer::start(&self.simulation, &WriterOptions::default())
+        Writer::start(
+            &self.simulation,
+            &WriterOptions { interval: Duration::from_millis(20), ..WriterOptions::default() },
+        )
     }
 
-    pub(crate) fn assert_kept(&self, lost: &[Lost]) {
-        assert!(lost.is_empty(), "lost: {lost:?}\n{}", self.simulation.trace());
+    pub(crate) fn assert_kept(lost: &[Lost]) {
+        assert!(lost.is_empty(), "lost: {lost:?}");
     }
 
     pub(crate) fn set_faults(&self, percent: f64) {
@@ -173,25 +228,5 @@ impl Course {
             delay: 1..=20,
             migration_fails: rate,
         });
-    }
-}
-
-/// A platform of six machines in three zones on which nothing goes wrong.
-pub(crate) fn calm(profile: &'static Profile) -> Platform {
-    Platform { profile, hosts: 6, zones: 3, late: 0, faults: 0 }
-}
-
-/// The profile for a seed.
-pub(crate) fn profile(seed: u64) -> &'static Profile {
-    let all = Profile::ALL;
-    all[usize::try_from(seed).unwrap() % all.len()]
-}
-
-/// The seeds to try: those with which something was found once, and so many more. `SEED` gives one, `SEEDS` how many.
-pub(crate) fn seeds(found: &[u64], count: u64) -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    match number("SEED") {
-        Some(seed) => vec![seed],
-        None => found.iter().copied().chain(0..number("SEEDS").unwrap_or(count)).collect(),
     }
 }
