@@ -8,7 +8,9 @@
 )]
 
 mod course;
+mod field;
 mod losses;
+mod matrix;
 mod planned;
 mod rolling;
 mod seeds;
