@@ -47,6 +47,7 @@ TEST ?=
 sim: ## Try the loop on simulated servers in SEEDS=1000 courses of events each
 	@[[ -n "$$SEED" ]] || export SEEDS="$(SEEDS)"; \
 	cargo test --profile sim --locked --package simcluster --test keeping --jobs 2 -- $$TEST --nocapture --test-threads 1
+	@[[ -n "$$SEED$$TEST" ]] || cargo run --quiet --profile sim --locked --package simcluster --example pass --jobs 2
 
 check: ## Formatting, lints, dependencies: what needs no server
 	@testbed/check

@@ -199,7 +199,8 @@ impl SimulatedFleet {
     /// Starts a member that is down, if there is room for it. Its agent waits while that would cost a replica its copy, or while it is held back.
     pub fn start(&self, number: Number) {
         let (room, bad) = (lock(&self.platform).room, lock(&self.wanted).bad);
-        let build = lock(&self.members).iter().take(room).find(|(other, _)| **other == number).map(|(_, kept)| kept.build);
+        let build =
+            lock(&self.members).iter().take(room).find(|(other, _)| **other == number).map(|(_, kept)| kept.build);
         if build.is_none() || build == bad {
             return;
         }

@@ -6,6 +6,8 @@
 //! Time is that of tokio, paused, on one thread ([`run`]): it goes on when all tasks wait. Nothing else keeps the servers going: whoever
 //! looks at them lets everything happen first that was due until then.
 //!
+//! How to try many seeds, to see one again, and what is told of one that fails: `docs/simulation.md`.
+//!
 //! What the servers do is written after `cluster.c` of Redis 7.0 (`cluster_legacy.c` since 7.4 and in Valkey), function by function; where
 //! versions differ, [`Profile`] says how. What is not there: other databases than 0, expiry and types of keys, `cluster-announce-*`, TLS,
 //! users, shard ids, memory. Gossip is drawn a little differently, all else being equal, so that it is cheap.

@@ -1,6 +1,9 @@
 //! Data is lost, and what others have of it is not.
 
-use crate::course::{Course, Life, calm, profile, seeds};
+use crate::{
+    course::{Course, Life},
+    seeds::{calm, profile, some as seeds},
+};
 use operations::observe::dial_and_ask;
 use operations::port::Fleet;
 use simcluster::{Ledger, Number, Simulation, Timeouts, run};
@@ -47,7 +50,7 @@ pub(crate) async fn written(course: &Course) -> Ledger {
     let writer = course.writer();
     sleep(Duration::from_secs(3)).await;
     let (ledger, lost) = writer.stop().await;
-    course.assert_kept(&lost);
+    Course::assert_kept(&lost);
     sleep(Duration::from_secs(3)).await;
     ledger
 }
@@ -92,7 +95,7 @@ fn comes_back_empty(seed: u64, loss: Loss, all_die: bool) {
         });
         after.await;
         course.check();
-        course.assert_kept(&simcluster::lost(&simulation, &ledger));
+        Course::assert_kept(&simcluster::lost(&simulation, &ledger));
     })
     .unwrap();
 }

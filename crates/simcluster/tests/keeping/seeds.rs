@@ -1,6 +1,6 @@
 //! Trying many courses of events, and making those short that fail.
 
-use simcluster::{Happened, Profile, Simulation, run_again, shrink};
+use simcluster::{Happened, Platform, Profile, Simulation, run_again, shrink};
 use std::{
     any::type_name,
     cell::RefCell,
@@ -22,6 +22,20 @@ const LINES: usize = 4_000;
 pub(crate) fn profile(seed: u64) -> &'static Profile {
     let all = Profile::ALL;
     all[usize::try_from(seed).unwrap() % all.len()]
+}
+
+/// A platform on which nothing goes wrong, without agents: what the loop and the servers do is all that happens.
+pub(crate) fn calm(profile: &'static Profile) -> Platform {
+    Platform { agents: false, ..Platform::calm(profile) }
+}
+
+/// The seeds to try where a course is not one for [`all`]: these, and so many more; `SEED` gives one, `SEEDS` how many.
+pub(crate) fn some(found: &[u64], count: u64) -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    match number("SEED") {
+        Some(seed) => vec![seed],
+        None => found.iter().copied().chain(0..number("SEEDS").unwrap_or(count)).collect(),
+    }
 }
 
 /// Tries a course with each of these seeds, which found something once, and with so many more. `SEEDS` asks for another number of them, on

@@ -1,7 +1,8 @@
 //! A majority of primaries goes: those that come back are waited for, and of those that do not the fewest are replaced without a vote.
 
 use crate::{
-    course::{Course, Life, calm, profile, seeds},
+    course::{Course, Life},
+    seeds::{calm, profile, some as seeds},
     losses::{shards, written},
 };
 use operations::control::Report;
@@ -73,7 +74,7 @@ fn lose_majority(seed: u64, shards_wanted: usize, dead: usize, away: (u64, u64))
             course.beside(Life::Whole, whole).await
         };
         course.check();
-        course.assert_kept(&simcluster::lost(&simulation, &ledger));
+        Course::assert_kept(&simcluster::lost(&simulation, &ledger));
         seen.len()
     })
     .unwrap()

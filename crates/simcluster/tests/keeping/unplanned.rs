@@ -40,7 +40,7 @@ async fn live_through(simulation: Simulation, seed: u64) {
     let draw = |below| simulation.draw(below);
     let agents = draw(2) == 1;
     let mut course = Course::new(&simulation, Platform { agents, ..Platform::calm(profile(seed)) }, 3, 1);
-    course.is_partitioned = true;
+    course.epochs_meet = true;
     let ledger = course
         .beside(Life::Whole, async {
             course.settled(LONG).await;
