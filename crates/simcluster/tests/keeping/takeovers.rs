@@ -2,8 +2,8 @@
 
 use crate::{
     course::{Course, Life},
-    seeds::{calm, profile, some as seeds},
     losses::{shards, written},
+    seeds::{calm, profile, some as seeds},
 };
 use operations::control::Report;
 use simcluster::{Simulation, run};

@@ -6,11 +6,11 @@ use super::{
     situation::{Placed, Standing},
 };
 use crate::{
-    Flag, NodeView,
+    Flag, NodeId, NodeView,
     findings::count,
     plan::{Action, NodeRef},
 };
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
     start_missing(situation, decision);
@@ -63,7 +63,14 @@ fn strangers(situation: &Situation<'_>) -> Option<(NodeRef, NodeRef)> {
         said.entry(other.myself.id).is_some_and(|entry| !entry.flags.has(&Flag::Handshake))
     };
     let all = || situation.view.references().zip(situation.view.answering().map(|(_, said)| said));
-    all().find_map(|(node, said)| {
+    let owners = situation.view.answering().filter(|(_, said)| !said.myself.slots.is_empty());
+    let owners: BTreeSet<NodeId> = owners.map(|(_, said)| said.myself.id).collect();
+    // Counting is quick; which one it is has to be found only where there is one.
+    let knows_all = |said: &NodeView| {
+        let known = said.entries().filter(|entry| !entry.flags.has(&Flag::Handshake) && owners.contains(&entry.id));
+        known.count() >= owners.len()
+    };
+    all().filter(|(_, said)| !knows_all(said)).find_map(|(node, said)| {
         let mut owners = all().filter(|(_, other)| !other.myself.slots.is_empty());
         owners.find(|(_, other)| !knows(said, other)).map(|(other, _)| (node, other))
     })

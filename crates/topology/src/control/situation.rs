@@ -207,8 +207,12 @@ fn placed<'a>(world: &World<'a>, cluster: &BTreeSet<NodeId>, member: &'a FleetMe
 fn cluster(view: &ClusterView) -> BTreeSet<NodeId> {
     let mut groups: Vec<BTreeSet<NodeId>> = Vec::new();
     for (_, said) in view.answering() {
-        let known = said.entries().filter(|entry| !entry.flags.has(&Flag::Handshake)).map(|entry| entry.id);
-        let mut group: BTreeSet<NodeId> = known.collect();
+        let known = || said.entries().filter(|entry| !entry.flags.has(&Flag::Handshake)).map(|entry| entry.id);
+        // As a rule all know the same.
+        if groups.iter().any(|group| known().all(|id| group.contains(&id))) {
+            continue;
+        }
+        let mut group: BTreeSet<NodeId> = known().collect();
         let (with, without): (Vec<_>, Vec<_>) = groups.into_iter().partition(|other| !other.is_disjoint(&group));
         group.extend(with.into_iter().flatten());
         groups = without;
@@ -233,13 +237,17 @@ fn cluster(view: &ClusterView) -> BTreeSet<NodeId> {
 /// Those of a group whom no other one of it knows, and who own nothing: they have been forgotten, or were never known.
 fn alone(view: &ClusterView, group: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let of_group = || view.answering().map(|(_, said)| said).filter(|said| group.contains(&said.myself.id));
-    let known: BTreeSet<NodeId> = of_group()
-        .flat_map(|said| said.peers.iter().filter(|entry| !entry.flags.has(&Flag::Handshake)))
-        .map(|entry| entry.id)
-        .collect();
     // The only replica of the only primary is known to nobody who answers, when that does not.
     let is_last = |said: &NodeView| said.myself.is_replica() && of_group().count() == 1;
-    let is_alone =
-        |said: &&NodeView| said.myself.slots.is_empty() && !known.contains(&said.myself.id) && !is_last(said);
-    of_group().filter(is_alone).map(|said| said.myself.id).collect()
+    let bare = of_group().filter(|said| said.myself.slots.is_empty() && !is_last(said));
+    let mut alone: BTreeSet<NodeId> = bare.map(|said| said.myself.id).collect();
+    for peer in of_group().flat_map(|said| &said.peers) {
+        if alone.is_empty() {
+            break;
+        }
+        if !peer.flags.has(&Flag::Handshake) {
+            alone.remove(&peer.id);
+        }
+    }
+    alone
 }
