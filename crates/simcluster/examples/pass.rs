@@ -77,7 +77,7 @@ fn main() {
         trouble: None,
     };
     let members: Vec<FleetMember> = (0..lines.len()).map(member).collect();
-    let (desired, memory) = (Desired { shards, replicas, extra: 0 }, Memory::default());
+    let (desired, memory) = (Desired { shards, replicas, ..Desired::default() }, Memory::default());
     let begin = Instant::now();
     let decision = decide(&World { desired: &desired, members: &members, view: &view, memory: &memory });
     let decided = begin.elapsed();

@@ -94,11 +94,6 @@ impl Course {
         self.simulation.said(number)
     }
 
-    /// What the loop told last.
-    pub(crate) fn report(&self) -> Option<Report> {
-        self.last.lock().unwrap().clone()
-    }
-
     /// Waits until something is so; panics when it is not within this virtual time.
     pub(crate) async fn until(&self, what: &str, within: Duration, is_so: impl Fn() -> bool) -> Duration {
         let begin = Instant::now();
