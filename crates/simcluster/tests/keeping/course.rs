@@ -30,7 +30,7 @@ pub(crate) struct Course {
     means: Means,
     desired: watch::Sender<Desired>,
     last: Arc<Mutex<Option<Report>>>,
-    /// Whether two servers may have the same epoch for a while: where the network fails, and where many take slots at the same time.
+    /// Whether two servers may have the same epoch for a while: where the network fails.
     pub(crate) epochs_meet: bool,
 }
 

@@ -30,9 +30,7 @@ async fn change(simulation: Simulation, seed: u64) {
     simulation.note(&format!("from {from:?} to {to:?}"));
     // Another engine for the same transition in the next round.
     let platform = Platform::calm(profile(seed + seed / ALL));
-    let mut course = Course::made(&simulation, platform, from.0, from.1).await;
-    // With several moves side by side two servers may take the same epoch before they hear of each other, which settles it.
-    course.epochs_meet = true;
+    let course = Course::made(&simulation, platform, from.0, from.1).await;
     let life = async {
         course.settled(LONG).await;
         let writer = course.writer();
