@@ -3,7 +3,8 @@
 //! The agent is the server's parent. The server never outlives it: the kernel kills the server when the agent dies,
 //! whatever it dies of. Who works in a member's directory is told by two record locks (see [`lock`]), what the agent
 //! does by a file that it keeps up to date (see [`State`]), and what it should do by signals: TERM and INT stop the
-//! server and the agent, TERM lets a replica take over first, HUP ends a pause before the next start.
+//! server and the agent, TERM lets a replica take over first, HUP ends a pause before the next start and has an order to lose the data
+//! carried out.
 //!
 //! The agents of a cluster talk to each other (see [`Api`]): a death is told at once, the best replica asks for an election at once,
 //! and servers whose addresses have changed are told so. Nobody above them is needed for that.
@@ -41,6 +42,7 @@ mod state;
 mod succession;
 mod supervise;
 mod token;
+mod wipe;
 mod wishes;
 
 pub use account::{Account, Role, Said};
@@ -56,6 +58,7 @@ pub use member::{Api, Member};
 pub use server::SECRET_VARIABLES;
 pub use state::{Phase, State};
 pub use token::{Token, TokenError};
+pub use wipe::order_wipe;
 
 use lock::{LockError, RecordLock};
 use neighbours::Neighbourhood;

@@ -32,6 +32,8 @@ pub(crate) enum StartError {
     Log { path: PathBuf, source: io::Error },
     #[error("{} cannot be written: {source}", path.display())]
     Settings { path: PathBuf, source: io::Error },
+    #[error("{} cannot be removed: {source}", path.display())]
+    Data { path: PathBuf, source: io::Error },
     #[error("no process can be made in {}: {source}", directory.display())]
     Process { directory: PathBuf, source: io::Error },
 }

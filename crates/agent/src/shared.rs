@@ -139,6 +139,11 @@ impl Shared {
         self.forget_link();
     }
 
+    /// The server has lost all that it was: what it said before is not its own any more.
+    pub(crate) fn forget(&self) {
+        self.seen.send_replace(Seen::default());
+    }
+
     /// The agent is at something else.
     pub(crate) fn enter(&self, phase: Phase) {
         self.run.send_modify(|run| run.phase = phase);
@@ -263,7 +268,11 @@ impl Shared {
     pub(crate) fn account(&self) -> Account {
         let run = self.run();
         let seen = self.seen.borrow().clone();
-        let said = seen.view.as_ref().map(|view| Said::of(view)).unwrap_or_default();
+        let mut said = seen.view.as_ref().map(|view| Said::of(view)).unwrap_or_default();
+        if run.pid.is_none() {
+            // What it comes back as.
+            said.primary = self.directory.kept_primary();
+        }
         let bus_port = seen.view.as_ref().and_then(|view| view.myself.endpoint.bus_port);
         let address = self.own_address(run.port);
         Account {

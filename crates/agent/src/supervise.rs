@@ -12,9 +12,10 @@ use crate::{
     lock::Signal,
     logs,
     report::Report,
-    server::Server,
+    server::{Server, StartError},
     settle,
     shared::Shared,
+    wipe,
     wishes::{Stop, Wish, Wishes},
 };
 use std::{
@@ -38,6 +39,16 @@ pub(crate) struct Agent {
     shared: Arc<Shared>,
 }
 
+/// How the server is to be started.
+enum Start {
+    /// Not at all: the agent ends.
+    Not,
+    /// With what it has kept.
+    WithItsData,
+    /// Without: what it has kept is to go first.
+    Empty,
+}
+
 /// How watching a server ended.
 enum Watched {
     /// The server ended by itself: how, in words.
@@ -58,10 +69,13 @@ impl Agent {
         // An agent that was killed has taken its server along: its shard may be choosing another primary just now.
         let mut pause = Duration::ZERO;
         loop {
-            if self.wait(pause).await || self.spare_copies().await {
-                return Ok(());
-            }
-            let next = match self.start() {
+            let begun = match self.wait(pause).await {
+                Start::Not => return Ok(()),
+                Start::WithItsData if self.spare_copies().await => return Ok(()),
+                Start::WithItsData => self.start(),
+                Start::Empty => self.start_empty().await,
+            };
+            let next = match begun {
                 Ok(mut server) => match self.watch(&mut server).await? {
                     Watched::Stopped => return Ok(()),
                     Watched::Ended(exit) => {
@@ -96,24 +110,47 @@ impl Agent {
         true
     }
 
-    /// Waits until the server may be started; whether it is wished to stop instead.
-    async fn wait(&mut self, pause: Duration) -> bool {
+    /// Waits until the server may be started.
+    async fn wait(&mut self, mut pause: Duration) -> Start {
         let shared = Arc::clone(&self.shared);
-        let quiet = async {
-            sleep(pause).await;
-            settle::settled(&shared).await;
-        };
-        tokio::select! {
-            () = quiet => {}
-            wish = self.wishes.next() => match wish {
-                Wish::StartNow => self.backoff.reset(),
-                Wish::Stop(_) => return self.stop_without_server(),
-            },
+        loop {
+            let order = wipe::ordered(&self.directory);
+            let quiet = async {
+                sleep(pause).await;
+                match order {
+                    Some(order) => wipe::unneeded(&shared, order).await,
+                    None => settle::settled(&shared).await,
+                }
+            };
+            tokio::select! {
+                () = quiet => return if order.is_some() { Start::Empty } else { Start::WithItsData },
+                wish = self.wishes.next() => match wish {
+                    Wish::StartNow => {
+                        self.backoff.reset();
+                        // Nobody can allow that an empty server is taken for one with data.
+                        if wipe::ordered(&self.directory).is_none() {
+                            return Start::WithItsData;
+                        }
+                        pause = Duration::ZERO;
+                    }
+                    Wish::Stop(_) => {
+                        self.stop_without_server();
+                        return Start::Not;
+                    }
+                },
+            }
         }
-        false
     }
 
-    fn start(&mut self) -> Result<Server, crate::server::StartError> {
+    async fn start_empty(&mut self) -> Result<Server, StartError> {
+        let data = self.directory.data();
+        wipe::carry_out(&self.directory).await.map_err(|source| StartError::Data { path: data, source })?;
+        events::tell("the server's data is gone");
+        self.shared.forget();
+        self.start()
+    }
+
+    fn start(&mut self) -> Result<Server, StartError> {
         if let Err(error) = logs::renew_standard_error(&self.directory.agent_log(), logs::AGENT_LOG) {
             events::tell(format_args!("the agent's log cannot be put aside: {error}"));
         }
@@ -141,7 +178,13 @@ impl Agent {
                     self.report.running();
                 }
                 wish = self.wishes.next() => match wish {
-                    Wish::StartNow => self.backoff.reset(),
+                    Wish::StartNow => {
+                        self.backoff.reset();
+                        if wipe::ordered(&self.directory).is_some() {
+                            events::tell("the server is to lose its data: killing it");
+                            server.signal(Signal::KILL);
+                        }
+                    }
                     Wish::Stop(who) => return self.stop(server, who).await.map(|()| Watched::Stopped),
                 },
             }

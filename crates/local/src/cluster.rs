@@ -292,6 +292,13 @@ impl Cluster {
         Ok(())
     }
 
+    /// Has a member lose all its data: its agent kills its server, and starts it again empty when no other server follows it any more.
+    pub fn wipe(&self, port: u16) -> Result<(), LocalError> {
+        agent::order_wipe(&self.member_directory(port))?;
+        // Without an agent, the next one carries it out.
+        self.start_now(port)
+    }
+
     /// Where a member's directory is while it is being removed.
     fn leaving_directory(&self, port: u16) -> MemberDirectory {
         MemberDirectory::new(self.directory.join(format!("leaving-{port}")))

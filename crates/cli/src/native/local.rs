@@ -12,6 +12,7 @@ mod set;
 pub(crate) mod status;
 mod stop;
 mod up;
+mod wipe;
 
 use crate::{
     block_on,
@@ -42,6 +43,8 @@ pub(crate) enum LocalCommand {
     Pause(faults::PauseArgs),
     /// Let paused servers go on
     Resume(faults::ResumeArgs),
+    /// Let members lose their disks: they come back empty
+    Wipe(wipe::WipeArgs),
     /// Start a new server and let it join
     Add(membership::AddArgs),
     /// Take a server out of the cluster and remove it with its data
@@ -82,6 +85,7 @@ pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitS
         LocalCommand::Kill(arguments) => faults::kill(arguments, printer),
         LocalCommand::Pause(arguments) => faults::pause(arguments, printer),
         LocalCommand::Resume(arguments) => faults::resume(arguments, printer),
+        LocalCommand::Wipe(arguments) => block_on(wipe::run(arguments, printer)),
         LocalCommand::Add(arguments) => block_on(membership::add(arguments, printer)),
         LocalCommand::Remove(arguments) => block_on(membership::remove(arguments, printer)),
         LocalCommand::Scale(arguments) => block_on(scale::run(arguments, printer)),

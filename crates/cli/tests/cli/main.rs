@@ -19,6 +19,7 @@ mod local_faults;
 mod local_roll;
 mod local_safety;
 mod local_scale;
+mod local_wipe;
 mod losses;
 mod members;
 mod moves;
