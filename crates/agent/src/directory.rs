@@ -72,6 +72,11 @@ impl MemberDirectory {
         self.0.join("wipe.json")
     }
 
+    /// How far the agent has followed the partition: a [`Followed`](crate::Followed), written by the agent.
+    pub fn followed(&self) -> PathBuf {
+        self.0.join("partition.json")
+    }
+
     /// What the server says.
     pub fn server_log(&self) -> PathBuf {
         self.0.join("server.log")

@@ -6,11 +6,13 @@ use crate::{
     directory::MemberDirectory,
     error::AgentError,
     events::{self, seconds},
+    follow,
     hand_over::hand_over,
     happening::Happening,
     launch::Running,
     lock::Signal,
     logs,
+    member::Member,
     report::Report,
     server::{Server, StartError},
     settle,
@@ -19,6 +21,7 @@ use crate::{
     wishes::{Stop, Wish, Wishes},
 };
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -154,8 +157,10 @@ impl Agent {
         if let Err(error) = logs::renew_standard_error(&self.directory.agent_log(), logs::AGENT_LOG) {
             events::tell(format_args!("the agent's log cannot be put aside: {error}"));
         }
-        let server = Server::start(&self.directory, &self.exec_program)?;
-        self.shared.begun(server.pid(), server.member.port);
+        let source = self.source();
+        let more = follow::arguments(source, self.shared.neighbourhood.own_host());
+        let server = Server::start(&self.directory, &self.exec_program, &more)?;
+        self.shared.begun(server.pid(), server.member.port, source);
         let running = Running { server_pid: server.pid(), launch: server.member.launch(), declined: None };
         if let Err(error) = running.write(&self.directory) {
             events::tell(error);
@@ -164,6 +169,12 @@ impl Agent {
         let (program, port) = (server.member.program.display(), server.member.port);
         events::tell(format_args!("started {program} for port {port} as process {}", server.pid()));
         Ok(server)
+    }
+
+    /// Where the server's connections are to come from, if it is cut off.
+    fn source(&self) -> Option<Ipv4Addr> {
+        let member = Member::read(self.directory.path()).ok()?;
+        self.shared.partition().ok()?.side(member.port).source()
     }
 
     async fn watch(&mut self, server: &mut Server) -> Result<Watched, AgentError> {

@@ -42,16 +42,19 @@ pub fn order_wipe(directory: &MemberDirectory) -> Result<(), FileError> {
 
 /// The order, if there is one.
 pub(crate) fn ordered(directory: &MemberDirectory) -> Option<Wipe> {
-    directory.wipe().exists().then(|| file::read(&directory.wipe()).unwrap_or(Wipe { node: directory.kept_id() }))
+    directory
+        .wipe()
+        .exists()
+        .then(|| file::read(&directory.wipe()).unwrap_or_else(|_| Wipe { node: directory.kept_id() }))
 }
 
 /// Waits until no server follows the node that this one was. One that cannot be asked may follow it.
 pub(crate) async fn unneeded(shared: &Shared, wipe: Wipe) {
-    let (Some(node), Some(token)) = (wipe.node, &shared.token) else { return };
+    let (Some(node), Some(caller)) = (wipe.node, shared.caller()) else { return };
     let mut told = None;
     loop {
         let neighbours = shared.neighbourhood.neighbours();
-        let accounts = call::accounts(&neighbours, token, ANSWER).await;
+        let accounts = call::accounts(&neighbours, caller, ANSWER).await;
         let obstacle = obstacle(node, &neighbours, &accounts);
         let Some(why) = obstacle else { return };
         if told.as_ref() != Some(&why) {

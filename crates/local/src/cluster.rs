@@ -241,7 +241,9 @@ impl Cluster {
         self.end(&[self.supervisor_lock()], Signal::TERM, deadline)?;
         self.end(&agents, Signal::INT, deadline)?;
         let servers: Vec<_> = directories.iter().map(MemberDirectory::server_lock).collect();
-        self.end(&servers, Signal::KILL, deadline)
+        self.end(&servers, Signal::KILL, deadline)?;
+        self.forget_partition();
+        Ok(())
     }
 
     /// Signals the holders of these locks, all at once, and waits until they have ended.

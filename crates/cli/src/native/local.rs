@@ -7,6 +7,7 @@ mod keeping;
 mod logs;
 mod membership;
 mod roll;
+mod partition;
 mod scale;
 mod set;
 pub(crate) mod status;
@@ -43,6 +44,10 @@ pub(crate) enum LocalCommand {
     Pause(faults::PauseArgs),
     /// Let paused servers go on
     Resume(faults::ResumeArgs),
+    /// Cut members off from all others and from clients, together as one host
+    Partition(partition::PartitionArgs),
+    /// Let members that are cut off reach the others again
+    Heal(partition::HealArgs),
     /// Let members lose their disks: they come back empty
     Wipe(wipe::WipeArgs),
     /// Start a new server and let it join
@@ -85,6 +90,8 @@ pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitS
         LocalCommand::Kill(arguments) => faults::kill(arguments, printer),
         LocalCommand::Pause(arguments) => faults::pause(arguments, printer),
         LocalCommand::Resume(arguments) => faults::resume(arguments, printer),
+        LocalCommand::Partition(arguments) => block_on(partition::partition(arguments, printer)),
+        LocalCommand::Heal(arguments) => block_on(partition::heal(arguments, printer)),
         LocalCommand::Wipe(arguments) => block_on(wipe::run(arguments, printer)),
         LocalCommand::Add(arguments) => block_on(membership::add(arguments, printer)),
         LocalCommand::Remove(arguments) => block_on(membership::remove(arguments, printer)),

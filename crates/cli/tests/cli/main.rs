@@ -16,6 +16,7 @@ mod large_keys;
 mod letting_in;
 mod local;
 mod local_faults;
+mod local_partition;
 mod local_roll;
 mod local_safety;
 mod local_scale;
