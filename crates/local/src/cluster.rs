@@ -288,6 +288,17 @@ impl Cluster {
         Ok(lock::signal_holder(&self.member_directory(port).server_lock(), signal)?)
     }
 
+    /// Signals the agent of a member; its process id, or none when it does not run.
+    pub fn signal_agent(&self, port: u16, signal: Signal) -> Result<Option<i32>, LocalError> {
+        self.member(port)?;
+        Ok(lock::signal_holder(&self.member_directory(port).agent_lock(), signal)?)
+    }
+
+    /// Signals the supervisor; its process id, or none when it does not run.
+    pub fn signal_supervisor(&self, signal: Signal) -> Result<Option<i32>, LocalError> {
+        Ok(lock::signal_holder(&self.supervisor_lock(), signal)?)
+    }
+
     /// Lets the agent of a member start its server now, without waiting any longer after the last end.
     pub fn start_now(&self, port: u16) -> Result<(), LocalError> {
         lock::signal_holder(&self.member_directory(port).agent_lock(), Signal::HUP)?;

@@ -4,6 +4,7 @@
 //! Record locks tell which process works where, so that a command never signals a process which it did not mean: not
 //! after a crash, and not after a reboot has given the number to somebody else.
 
+pub mod chaos;
 mod checks;
 mod cluster;
 mod engine;

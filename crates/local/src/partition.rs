@@ -15,7 +15,7 @@ use std::{
 use tokio::time::sleep;
 
 /// How long all agents may take to follow.
-const FOLLOW: Duration = Duration::from_secs(10);
+const FOLLOW: Duration = Duration::from_secs(5);
 /// Time between two looks until they have.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -65,7 +65,8 @@ impl Cluster {
             return Err(LocalError::NobodyLeft);
         }
         may_take_sockets().map_err(LocalError::NoSockets)?;
-        self.agents_that_do_not_follow(&all, 0)?;
+        // An agent that has just started says so in a moment. One that does not is too old, and the signal would end it.
+        self.until_followed(&all, 0).await?;
         let mut next = before.clone();
         next.version += 1;
         next.last_group += 1;
@@ -110,6 +111,10 @@ impl Cluster {
         for port in ports {
             lock::signal_holder(&self.member_directory(*port).agent_lock(), Signal::USR1)?;
         }
+        self.until_followed(ports, version).await
+    }
+
+    async fn until_followed(&self, ports: &BTreeSet<u16>, version: u64) -> Result<(), LocalError> {
         let deadline = Instant::now() + FOLLOW;
         loop {
             match self.agents_that_do_not_follow(ports, version) {

@@ -1,6 +1,7 @@
 //! `tribune local`: clusters of processes on this machine.
 
 mod changing;
+pub(crate) mod chaos;
 mod faults;
 mod hold;
 mod keeping;
@@ -50,6 +51,8 @@ pub(crate) enum LocalCommand {
     Heal(partition::HealArgs),
     /// Let members lose their disks: they come back empty
     Wipe(wipe::WipeArgs),
+    /// Rehearse failures at random while a client writes
+    Chaos(chaos::ChaosArgs),
     /// Start a new server and let it join
     Add(membership::AddArgs),
     /// Take a server out of the cluster and remove it with its data
@@ -93,6 +96,7 @@ pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitS
         LocalCommand::Partition(arguments) => block_on(partition::partition(arguments, printer)),
         LocalCommand::Heal(arguments) => block_on(partition::heal(arguments, printer)),
         LocalCommand::Wipe(arguments) => block_on(wipe::run(arguments, printer)),
+        LocalCommand::Chaos(arguments) => block_on(chaos::run(arguments, printer)),
         LocalCommand::Add(arguments) => block_on(membership::add(arguments, printer)),
         LocalCommand::Remove(arguments) => block_on(membership::remove(arguments, printer)),
         LocalCommand::Scale(arguments) => block_on(scale::run(arguments, printer)),

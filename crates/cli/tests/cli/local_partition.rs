@@ -15,17 +15,17 @@ fn is_reached(port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_millis(300)).is_ok()
 }
 
+/// Who is a primary with slots by the word of this server.
+fn owners_by(port: u16) -> Vec<u16> {
+    let nodes = super::agents::scene::call(port, "CLUSTER NODES");
+    let owns = |line: &&str| line.contains("master") && line.split_whitespace().count() > 8;
+    let port = |line: &str| line.split(['@', ' ']).nth(1)?.rsplit_once(':')?.1.parse().ok();
+    nodes.lines().filter(owns).filter_map(port).collect()
+}
+
 impl Scene {
     fn words(ports: &[u16]) -> String {
         ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ")
-    }
-
-    /// Who is a primary with slots by the word of this server.
-    fn owners_by(&self, port: u16) -> Vec<u16> {
-        let nodes = super::agents::scene::call(port, "CLUSTER NODES");
-        let owns = |line: &&str| line.contains("master") && line.split_whitespace().count() > 8;
-        let port = |line: &str| line.split(['@', ' ']).nth(1)?.rsplit_once(':')?.1.parse().ok();
-        nodes.lines().filter(owns).filter_map(port).collect()
     }
 
     fn processes(&self) -> Vec<(i64, i64)> {
@@ -97,7 +97,7 @@ fn members_that_are_cut_off_together_reach_each_other_and_nobody_else() {
             }
         }
         // The majority may have replaced the primary that it missed, when it could tell others of that.
-        let owners = scene.owners_by(outside);
+        let owners = owners_by(outside);
         assert!(owners.contains(&scene.first) && owners.contains(&other), "{owners:?}");
     }
 }

@@ -15,6 +15,7 @@ mod interrupted;
 mod large_keys;
 mod letting_in;
 mod local;
+mod local_chaos;
 mod local_faults;
 mod local_partition;
 mod local_roll;
