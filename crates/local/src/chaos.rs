@@ -39,6 +39,15 @@ const WRITERS: usize = 12;
 /// Writes go on for so long before the first event and after the cluster is healthy again.
 const CALM: Duration = Duration::from_secs(2);
 
+/// How servers are reached. Neither should wait for long: members that are cut off do not answer.
+#[derive(Clone)]
+pub struct Dialers {
+    /// For looks at the cluster.
+    pub looks: Arc<dyn Dialer>,
+    /// For the client. Another one, since looks would wait for as long as what the client has asked a server may take.
+    pub client: Arc<dyn Dialer>,
+}
+
 /// What to rehearse.
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
@@ -52,28 +61,27 @@ pub struct Rehearsal {
 
 /// Rehearses failures until the time is over or it is stopped, then has the cluster heal, and reads back what was written. `tell` is told each event as it begins.
 ///
-/// The dialer should not wait for long: members that are cut off do not answer.
-///
 /// # Errors
 /// When the cluster is not healthy before the first event, or its files cannot be used.
 pub async fn rehearse(
     cluster: &Cluster,
-    dialer: Arc<dyn Dialer>,
+    dialers: Dialers,
     rehearsal: &Rehearsal,
     stop: &CancellationToken,
     tell: &dyn Fn(&Happened),
 ) -> Result<ChaosReport, LocalError> {
     let begin = Instant::now();
+    let Dialers { looks, client } = dialers;
     let settings = cluster.settings()?;
     let ledger = Arc::new(Ledger::new(begin));
     let ended = CancellationToken::new();
     let mut writers = JoinSet::new();
     for number in 0..WRITERS {
-        let client = Client::new(Arc::clone(&dialer), cluster.clone());
+        let client = Client::new(Arc::clone(&client), cluster.clone());
         writers.spawn(ledger::write((number, WRITERS), client, rehearsal.seed, Arc::clone(&ledger), ended.clone()));
     }
     let course = Mutex::new(Course::default());
-    let mut actor = Actor::new(cluster.clone(), Arc::clone(&dialer), begin, &course, tell);
+    let mut actor = Actor::new(cluster.clone(), Arc::clone(&looks), begin, &course, tell);
     let draw = Draw::new(rehearsal.seed, &rehearsal.kinds, &settings);
     let outcome = tokio::select! {
         outcome = actor.disturb(draw, begin + CALM, begin + CALM + rehearsal.lasts) => outcome,
@@ -82,12 +90,12 @@ pub async fn rehearse(
     actor.put_back(&settings).await?;
     outcome?;
     let over = Instant::now();
-    let healthy = until_healthy(cluster, &dialer, &settings).await;
+    let healthy = until_healthy(cluster, &looks, &settings).await;
     let healed_after = over.elapsed();
     sleep(CALM).await;
     ended.cancel();
     while writers.join_next().await.is_some() {}
-    let found = ledger::read_back(&ledger, &Client::new(dialer, cluster.clone())).await;
+    let found = ledger::read_back(&ledger, &Client::new(client, cluster.clone())).await;
     let course = course.into_inner().unwrap_or_default();
     Ok(report::of(rehearsal, &course, &ledger, found, healthy.then_some(healed_after), begin.elapsed()))
 }

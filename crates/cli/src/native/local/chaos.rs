@@ -7,7 +7,7 @@ use crate::{
     printer::{GREEN, Printer, RED},
 };
 use clap::Args;
-use local::chaos::{ChaosReport, Happened, Kind, Rehearsal, rehearse};
+use local::chaos::{ChaosReport, Dialers, Happened, Kind, Rehearsal, rehearse};
 use node::{ConnectOptions, Connector};
 use std::{
     fmt::Write as _,
@@ -60,12 +60,13 @@ pub(crate) async fn run(arguments: &ChaosArgs, printer: &mut Printer) -> Result<
     };
     printer.note(&format!("seed {seed}; again: {}\n", again(arguments, seed)));
     let options = ConnectOptions { connect_timeout: CONNECT, read_timeout: READ, ..ConnectOptions::default() };
-    let dialer = Arc::new(Connector::new(options).map_err(|error| Failure::new(error.to_string()))?);
+    let dialer = || Connector::new(options.clone()).map_err(|error| Failure::new(error.to_string()));
+    let dialers = Dialers { looks: Arc::new(dialer()?), client: Arc::new(dialer()?) };
     let stop = CancellationToken::new();
     let tell = |event: &Happened| {
         writeln!(io::stderr(), "{:7.1} s  {}", event.at_seconds, event.what).ok();
     };
-    let work = rehearse(&cluster, dialer, &rehearsal, &stop, &tell);
+    let work = rehearse(&cluster, dialers, &rehearsal, &stop, &tell);
     let stopped = async {
         if tokio::signal::ctrl_c().await.is_ok() {
             writeln!(io::stderr(), "^C  no more events; the cluster is put back, and what was written is read").ok();
@@ -119,7 +120,7 @@ fn text(report: &ChaosReport, again: &str) -> String {
         writes.confirmed_lost, writes.unconfirmed_lost
     );
     if writes.unconfirmed_lost > 0 {
-        text.push_str("  why  replication is asynchronous: what a primary acknowledges just before its end may have reached no replica\n");
+        text.push_str("  why  replication is asynchronous: what a primary acknowledges just before its end, or before it has heard that another one was elected, may have reached no replica\n");
         text.push_str("  do   WAIT 1 after a write that must not be lost\n");
     }
     for lost in writes.lost.iter().take(SHOWN) {
