@@ -31,6 +31,20 @@ fn failures_at_random_lose_no_confirmed_write_and_end_in_a_healthy_cluster() {
     }
 }
 
+/// Moves that are not wanted any more are ended, at any moment of theirs, while their slots are written to.
+#[test]
+fn shapes_that_change_their_mind_lose_no_write() {
+    for name in ["valkey-9.1", "redis-8.6"] {
+        let Some(engine) = engine(name) else { continue };
+        let scene = Scene::up(engine, "", 6);
+        let run = scene.place.local("chaos --seconds 30 --only scale-shards --json");
+        let report = report(&run);
+        let writes = &report["writes"];
+        let lost = [&writes["confirmed_lost"], &writes["unconfirmed_lost"]];
+        assert_eq!((run.code, lost), (Some(0), [&Value::from(0); 2]), "{name}: {}\n{report:#}", run.err);
+    }
+}
+
 #[test]
 fn a_confirmed_write_that_is_gone_is_told_and_the_command_fails() {
     let Some(engine) = any_engine() else { return };
