@@ -5,6 +5,7 @@ use crate::{
     happening::Happening,
     launch::{Launch, Running},
     neighbours::Neighbour,
+    partition::Source,
     token::Token,
 };
 use futures_util::future::join_all;
@@ -19,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use std::{future::poll_fn, net::SocketAddr, pin::Pin, time::Duration};
 use tokio::{
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -71,6 +72,15 @@ impl CallError {
     }
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller<'a> {
+    /// What it shows.
+    pub(crate) token: &'a Token,
+    /// Where its connections come from.
+    pub(crate) source: &'a Source,
+}
+
 /// A stream of what happens to another server.
 pub(crate) struct Watch {
     body: Incoming,
@@ -94,13 +104,13 @@ pub(crate) enum Next {
 }
 
 /// What these agents tell of their members, all asked at the same time; those that do not answer within the limit are left out.
-pub(crate) async fn accounts(neighbours: &[Neighbour], token: &Token, limit: Duration) -> Vec<Account> {
-    let ask = async |neighbour: &Neighbour| timeout(limit, account(neighbour.agent, token)).await.ok()?.ok();
+pub(crate) async fn accounts(neighbours: &[Neighbour], caller: Caller<'_>, limit: Duration) -> Vec<Account> {
+    let ask = async |neighbour: &Neighbour| timeout(limit, account(neighbour.agent, caller)).await.ok()?.ok();
     join_all(neighbours.iter().map(ask)).await.into_iter().flatten().collect()
 }
 
-async fn account(agent: SocketAddr, token: &Token) -> Result<Account, CallError> {
-    let (mut response, _sender) = get(agent, "/v1/member", token).await?;
+async fn account(agent: SocketAddr, caller: Caller<'_>) -> Result<Account, CallError> {
+    let (mut response, _sender) = get(agent, "/v1/member", caller).await?;
     read_json(response.body_mut()).await
 }
 
@@ -110,8 +120,9 @@ async fn account(agent: SocketAddr, token: &Token) -> Result<Account, CallError>
 /// When the agent does not answer in time, or its server does not.
 pub async fn take(agent: SocketAddr, token: &Token, launch: &Launch) -> Result<Running, CallError> {
     let text = serde_json::to_string(launch).map_err(|_| CallError::Content)?;
+    let caller = Caller { token, source: &Source::default() };
     let put = async {
-        let (mut response, _sender) = send(agent, Request::put("/v1/launch"), token, text).await?;
+        let (mut response, _sender) = send(agent, Request::put("/v1/launch"), caller, text).await?;
         read_json(response.body_mut()).await
     };
     timeout(TAKES, put).await.map_err(|_| CallError::Late)?
@@ -131,8 +142,8 @@ pub(crate) async fn read_json<T: DeserializeOwned>(body: &mut Incoming) -> Resul
 
 impl Watch {
     /// Watches the server of the agent at this address.
-    pub(crate) async fn begin(agent: SocketAddr, token: &Token) -> Result<Self, CallError> {
-        let begun = timeout(BEGINS, get(agent, "/v1/watch", token)).await.map_err(|_| CallError::Late)?;
+    pub(crate) async fn begin(agent: SocketAddr, caller: Caller<'_>) -> Result<Self, CallError> {
+        let begun = timeout(BEGINS, get(agent, "/v1/watch", caller)).await.map_err(|_| CallError::Late)?;
         let (response, sender) = begun?;
         Ok(Self { body: response.into_body(), buffer: Vec::new(), heard: Instant::now(), _sender: sender })
     }
@@ -141,8 +152,8 @@ impl Watch {
     ///
     /// # Errors
     /// When that cannot be told.
-    pub(crate) async fn again(agent: SocketAddr, token: &Token) -> Result<Option<Self>, CallError> {
-        match Self::begin(agent, token).await {
+    pub(crate) async fn again(agent: SocketAddr, caller: Caller<'_>) -> Result<Option<Self>, CallError> {
+        match Self::begin(agent, caller).await {
             Ok(watch) => Ok(Some(watch)),
             Err(error) if error.is_gone() => Ok(None),
             Err(error) => Err(error),
@@ -175,23 +186,23 @@ impl Watch {
 async fn get(
     agent: SocketAddr,
     path: &str,
-    token: &Token,
+    caller: Caller<'_>,
 ) -> Result<(Response<Incoming>, SendRequest<String>), CallError> {
-    send(agent, Request::get(path), token, String::new()).await
+    send(agent, Request::get(path), caller, String::new()).await
 }
 
 async fn send(
     agent: SocketAddr,
     request: request::Builder,
-    token: &Token,
+    caller: Caller<'_>,
     body: String,
 ) -> Result<(Response<Incoming>, SendRequest<String>), CallError> {
-    let stream = TcpStream::connect(agent).await?;
+    let stream = connect(agent, caller.source).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Ends when the answer is read or both halves are dropped.
     tokio::spawn(connection);
-    let authorization = token.authorization().ok_or(CallError::Content)?;
+    let authorization = caller.token.authorization().ok_or(CallError::Content)?;
     let request = request.header(HOST, agent.to_string()).header(AUTHORIZATION, authorization);
     let response = sender.send_request(request.body(body).map_err(|_| CallError::Content)?).await?;
     if response.status() == StatusCode::OK {
@@ -199,6 +210,13 @@ async fn send(
     } else {
         Err(CallError::Refused(response.status()))
     }
+}
+
+async fn connect(agent: SocketAddr, source: &Source) -> std::io::Result<TcpStream> {
+    let Some(source) = source.get().filter(|_| agent.is_ipv4()) else { return TcpStream::connect(agent).await };
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((source, 0).into())?;
+    socket.connect(agent).await
 }
 
 /// The next bytes of a body; none at its end.

@@ -74,8 +74,8 @@ pub(crate) async fn are_safe(shared: &Shared) {
 /// A replica that has a copy of what this member had, or of what the replica takes to be at its address.
 async fn replica_with_copy(shared: &Shared, address: &NodeAddr) -> Option<NodeAddr> {
     let neighbours = shared.neighbourhood.neighbours();
-    let accounts = match &shared.token {
-        Some(token) => call::accounts(&neighbours, token, ANSWER).await,
+    let accounts = match shared.caller() {
+        Some(caller) => call::accounts(&neighbours, caller, ANSWER).await,
         None => Vec::new(),
     };
     let id = shared.own_id();

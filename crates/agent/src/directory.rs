@@ -57,9 +57,24 @@ impl MemberDirectory {
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
+    /// The primary that the data is a copy of.
+    pub(crate) fn kept_primary(&self) -> Option<NodeId> {
+        self.kept_entries().into_iter().find(|entry| entry.flags.has(&Flag::Myself))?.primary
+    }
+
     /// The node id that the data belongs to.
     pub fn kept_id(&self) -> Option<NodeId> {
         self.kept_entries().iter().find(|entry| entry.flags.has(&Flag::Myself)).map(|entry| entry.id)
+    }
+
+    /// That the data is to go before the next start, written by who orders that.
+    pub(crate) fn wipe(&self) -> PathBuf {
+        self.0.join("wipe.json")
+    }
+
+    /// How far the agent has followed the partition: a [`Followed`](crate::Followed), written by the agent.
+    pub fn followed(&self) -> PathBuf {
+        self.0.join("partition.json")
     }
 
     /// What the server says.

@@ -2,13 +2,12 @@
 
 use crate::{
     account::{Account, Role},
-    call,
+    call::{self, Caller},
     counters::Counters,
     events,
     neighbours::Neighbour,
     shared::Shared,
     succession::{Candidate, can_elect, succession},
-    token::Token,
 };
 use operations::port::{Command, Failover};
 use std::{
@@ -162,8 +161,8 @@ async fn standing(shared: &Shared, primary: NodeId) -> Standing {
 }
 
 async fn decide(shared: &Shared, primary: NodeId, view: &NodeView, passed: &BTreeSet<NodeId>) -> Decision {
-    let others = match &shared.token {
-        Some(token) => accounts(shared, token, primary, view).await,
+    let others = match shared.caller() {
+        Some(caller) => accounts(shared, caller, primary, view).await,
         None => Vec::new(),
     };
     let followed = |account: &&Account| {
@@ -189,22 +188,23 @@ async fn decide(shared: &Shared, primary: NodeId, view: &NodeView, passed: &BTre
 }
 
 /// What the agents of all other members say.
-async fn accounts(shared: &Shared, token: &Token, primary: NodeId, view: &NodeView) -> Vec<Account> {
+async fn accounts(shared: &Shared, caller: Caller<'_>, primary: NodeId, view: &NodeView) -> Vec<Account> {
     let replicas = || view.peers.iter().filter(|peer| peer.primary == Some(primary) && !peer.flags.has(&Flag::Failing));
     let is_sibling = |neighbour: &Neighbour| {
         replicas().filter_map(|peer| peer.endpoint.address()).any(|address| address.same_endpoint(&neighbour.server))
     };
     let (siblings, others): (Vec<_>, Vec<_>) = shared.neighbourhood.neighbours().into_iter().partition(is_sibling);
-    let (mut accounts, more) = tokio::join!(at_rest(&siblings, token, primary), call::accounts(&others, token, ANSWER));
+    let (mut accounts, more) =
+        tokio::join!(at_rest(&siblings, caller, primary), call::accounts(&others, caller, ANSWER));
     accounts.extend(more);
     accounts
 }
 
 /// What the agents of the primary's other replicas say once these have lost their links, so that what they have grows no more.
-async fn at_rest(siblings: &[Neighbour], token: &Token, primary: NodeId) -> Vec<Account> {
+async fn at_rest(siblings: &[Neighbour], caller: Caller<'_>, primary: NodeId) -> Vec<Account> {
     let deadline = Instant::now() + SIBLING_ANSWER;
     loop {
-        let accounts = call::accounts(siblings, token, SIBLING_ANSWER).await;
+        let accounts = call::accounts(siblings, caller, SIBLING_ANSWER).await;
         let is_fed = |account: &Account| account.said.primary == Some(primary) && account.said.link_up == Some(true);
         if !accounts.iter().any(is_fed) || Instant::now() >= deadline {
             return accounts;

@@ -65,8 +65,8 @@ async fn watch(
     dealt_with: bool,
     told: &mut bool,
 ) -> End {
-    let Some(token) = &shared.token else { return End::Unwatched };
-    let mut watch = match Watch::begin(agent, token).await {
+    let Some(caller) = shared.caller() else { return End::Unwatched };
+    let mut watch = match Watch::begin(agent, caller).await {
         Ok(watch) => watch,
         Err(error) => {
             // That nobody is there shows when the own server looks, too; anything else would stay unseen.
@@ -93,7 +93,7 @@ async fn watch(
             }
             Next::Happened(Happening::Died { how }) if !all_stop => return End::Died(format!("the server {how}")),
             // The server never outlives its agent. A network that is broken is no death, and a new agent tells how things are.
-            Next::Broken if !all_stop => match Watch::again(agent, token).await {
+            Next::Broken if !all_stop => match Watch::again(agent, caller).await {
                 Ok(Some(again)) => watch = again,
                 Ok(None) => return End::Died("its agent is gone".to_owned()),
                 Err(error) => {

@@ -29,8 +29,8 @@ pub(crate) async fn hand_over(shared: &Shared) {
     if owns_nothing(&view) {
         return;
     }
-    let Some(token) = &shared.token else { return };
-    let accounts = call::accounts(&shared.neighbourhood.neighbours(), token, ANSWER).await;
+    let Some(caller) = shared.caller() else { return };
+    let accounts = call::accounts(&shared.neighbourhood.neighbours(), caller, ANSWER).await;
     let Some(heir) = heir(&view, &accounts) else {
         return events::tell("no replica that stays is in sync, so nobody takes over");
     };

@@ -40,8 +40,8 @@ pub(crate) async fn keep_introducing(shared: Arc<Shared>) {
             continue;
         }
         (due, pause) = (now + pause, (pause * 2).min(LONGEST));
-        let Some(token) = &shared.token else { continue };
-        let accounts = call::accounts(&shared.neighbourhood.neighbours(), token, ANSWER).await;
+        let Some(caller) = shared.caller() else { continue };
+        let accounts = call::accounts(&shared.neighbourhood.neighbours(), caller, ANSWER).await;
         for introduction in introductions(&view, &accounts, since.elapsed() >= BY_ITSELF) {
             introduce(&shared, &introduction).await;
         }

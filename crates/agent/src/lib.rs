@@ -3,7 +3,8 @@
 //! The agent is the server's parent. The server never outlives it: the kernel kills the server when the agent dies,
 //! whatever it dies of. Who works in a member's directory is told by two record locks (see [`lock`]), what the agent
 //! does by a file that it keeps up to date (see [`State`]), and what it should do by signals: TERM and INT stop the
-//! server and the agent, TERM lets a replica take over first, HUP ends a pause before the next start.
+//! server and the agent, TERM lets a replica take over first, HUP ends a pause before the next start and has an order to lose the data
+//! carried out, USR1 tells that others are cut off, or this one (see [`Partition`]).
 //!
 //! The agents of a cluster talk to each other (see [`Api`]): a death is told at once, the best replica asks for an election at once,
 //! and servers whose addresses have changed are told so. Nobody above them is needed for that.
@@ -21,6 +22,7 @@ mod exec;
 mod exit;
 mod failover;
 pub mod file;
+mod follow;
 mod guard;
 mod hand_over;
 mod happening;
@@ -33,14 +35,17 @@ mod looking;
 mod member;
 mod metrics;
 mod neighbours;
+mod partition;
 mod report;
 mod server;
 mod settle;
 mod shared;
+mod sockets;
 mod state;
 mod succession;
 mod supervise;
 mod token;
+mod wipe;
 mod wishes;
 
 pub use account::{Account, Role, Said};
@@ -53,9 +58,12 @@ pub use file::FileError;
 pub use happening::Happening;
 pub use launch::{Declined, Launch, Running};
 pub use member::{Api, Member};
+pub use partition::{Cut, Followed, Partition};
 pub use server::SECRET_VARIABLES;
+pub use sockets::may_take_sockets;
 pub use state::{Phase, State};
 pub use token::{Token, TokenError};
+pub use wipe::order_wipe;
 
 use lock::{LockError, RecordLock};
 use neighbours::Neighbourhood;
@@ -92,6 +100,7 @@ pub fn run_with(directory: &Path, exec_program: &Path, dialer: Arc<dyn Dialer>) 
     runtime.block_on(async {
         // Signals are heard before the lock makes this process a target for them.
         let wishes = Wishes::hear().map_err(AgentError::EventLoop)?;
+        let called = follow::hear().map_err(AgentError::EventLoop)?;
         let _lock = acquire(&directory)?;
         let member = Member::read(directory.path())?;
         let api = member.api.as_ref();
@@ -105,6 +114,7 @@ pub fn run_with(directory: &Path, exec_program: &Path, dialer: Arc<dyn Dialer>) 
             tokio::spawn(looking::keep_looking(Arc::clone(&shared)));
             tokio::spawn(guard::guard(Arc::clone(&shared)));
             tokio::spawn(introductions::keep_introducing(Arc::clone(&shared)));
+            tokio::spawn(follow::follow(Arc::clone(&shared), called));
         }
         let outcome = supervise::Agent::new(directory, exec_program, wishes, Arc::clone(&shared)).run().await;
         shared.watchers.heard(LAST_WORDS).await;

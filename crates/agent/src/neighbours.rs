@@ -38,6 +38,12 @@ impl Neighbourhood {
         Self::Directories { members, own }
     }
 
+    /// The file that says which members are cut off.
+    pub(crate) fn partition(&self) -> PathBuf {
+        let Self::Directories { members, .. } = self;
+        members.with_file_name("partition.json")
+    }
+
     /// Where this member's own server is for the others.
     pub(crate) const fn own_host(&self) -> IpAddr {
         match self {

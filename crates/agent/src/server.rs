@@ -32,6 +32,8 @@ pub(crate) enum StartError {
     Log { path: PathBuf, source: io::Error },
     #[error("{} cannot be written: {source}", path.display())]
     Settings { path: PathBuf, source: io::Error },
+    #[error("{} cannot be removed: {source}", path.display())]
+    Data { path: PathBuf, source: io::Error },
     #[error("no process can be made in {}: {source}", directory.display())]
     Process { directory: PathBuf, source: io::Error },
 }
@@ -54,8 +56,8 @@ fn settings(member: &Member) -> String {
 }
 
 impl Server {
-    /// Makes the process. To be called on the main thread: the server dies with the thread that made it.
-    pub(crate) fn start(directory: &MemberDirectory, exec_program: &Path) -> Result<Self, StartError> {
+    /// Makes the process, with more arguments than its member has. To be called on the main thread: the server dies with the thread that made it.
+    pub(crate) fn start(directory: &MemberDirectory, exec_program: &Path, more: &[String]) -> Result<Self, StartError> {
         let member = Member::read(directory.path())?;
         let path = directory.server_log();
         let log =
@@ -70,6 +72,7 @@ impl Server {
                 .map_err(|source| StartError::Settings { path: path.clone(), source })?;
             command.arg("--include").arg(path);
         }
+        command.args(more);
         command.current_dir(directory.data()).stdin(Stdio::null()).stdout(output).stderr(errors);
         for secret in SECRET_VARIABLES {
             command.env_remove(secret);

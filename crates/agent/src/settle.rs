@@ -30,12 +30,12 @@ enum Outlook {
 /// Waits while a replica of this node may still take over, 5 s at most. Started again before, it would be a primary beside the new
 /// one until they hear of each other; afterwards it comes back as a replica.
 pub(crate) async fn settled(shared: &Shared) {
-    let (Some(id), Some(token)) = (shared.own_id(), &shared.token) else { return };
+    let (Some(id), Some(caller)) = (shared.own_id(), shared.caller()) else { return };
     let known = shared.known_entries();
     let begin = Instant::now();
     let mut told = false;
     loop {
-        let accounts = call::accounts(&shared.neighbourhood.neighbours(), token, ANSWER).await;
+        let accounts = call::accounts(&shared.neighbourhood.neighbours(), caller, ANSWER).await;
         match outlook(id, &accounts, can_elect(id, &known, &accounts)) {
             Outlook::Settled => break,
             Outlook::NoMajority => {

@@ -3,9 +3,12 @@
 use crate::{
     CopyOf, MemberDirectory, Phase,
     account::{Account, Said},
+    call::Caller,
     counters::Counters,
+    file::FileError,
     happening::{Happening, Watchers},
     neighbours::Neighbourhood,
+    partition::{Followed, Source},
     token::Token,
 };
 use operations::{
@@ -13,6 +16,7 @@ use operations::{
     port::{Command, Dialer, NodeLink, Trouble},
 };
 use std::{
+    net::Ipv4Addr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -36,6 +40,8 @@ pub(crate) struct Shared {
     dialer: Arc<dyn Dialer>,
     /// Without it nobody is told of the member, and no other agent is asked.
     pub(crate) token: Option<Token>,
+    /// Where connections to servers and other agents come from.
+    pub(crate) source: Source,
     pub(crate) neighbourhood: Neighbourhood,
     pub(crate) watchers: Watchers,
     pub(crate) counters: Counters,
@@ -58,6 +64,8 @@ pub(crate) struct Run {
     pub(crate) phase: Phase,
     /// Where the server listens for clients.
     pub(crate) port: u16,
+    /// The address that its connections come from since it was started, if that was not left to the system.
+    pub(crate) source: Option<Ipv4Addr>,
 }
 
 /// What the server said last.
@@ -94,11 +102,12 @@ impl Shared {
             directory,
             dialer,
             token,
+            source: Source::default(),
             neighbourhood,
             watchers: Watchers::default(),
             counters: Counters::default(),
             unelected: AtomicBool::new(false),
-            run: watch::Sender::new(Run { number: 0, pid: None, phase: Phase::Starting, port }),
+            run: watch::Sender::new(Run { number: 0, pid: None, phase: Phase::Starting, port, source: None }),
             seen: watch::Sender::default(),
             link: Mutex::default(),
         }
@@ -107,6 +116,11 @@ impl Shared {
     /// The member's directory.
     pub(crate) const fn directory(&self) -> &MemberDirectory {
         &self.directory
+    }
+
+    /// What this agent asks others as; none without a token.
+    pub(crate) fn caller(&self) -> Option<Caller<'_>> {
+        Some(Caller { token: self.token.as_ref()?, source: &self.source })
     }
 
     /// The run that the agent is at.
@@ -125,9 +139,11 @@ impl Shared {
     }
 
     /// A run has begun.
-    pub(crate) fn begun(&self, pid: i32, port: u16) {
+    pub(crate) fn begun(&self, pid: i32, port: u16, source: Option<Ipv4Addr>) {
         Counters::count(&self.counters.starts);
-        self.run.send_modify(|run| *run = Run { number: run.number + 1, pid: Some(pid), phase: run.phase, port });
+        self.run.send_modify(|run| {
+            *run = Run { number: run.number + 1, pid: Some(pid), phase: run.phase, port, source };
+        });
         self.watchers.tell(&Happening::Started { server_pid: pid });
     }
 
@@ -137,6 +153,16 @@ impl Shared {
         self.run.send_modify(|run| run.pid = None);
         self.watchers.tell(&Happening::Died { how: how.to_owned() });
         self.forget_link();
+    }
+
+    /// The server has lost all that it was: what it said before is not its own any more.
+    pub(crate) fn forget(&self) {
+        self.seen.send_replace(Seen::default());
+    }
+
+    /// Tells others how far the partition was followed.
+    pub(crate) fn tell_followed(&self, followed: &Followed) -> Result<(), FileError> {
+        followed.write(&self.directory)
     }
 
     /// The agent is at something else.
@@ -192,14 +218,15 @@ impl Shared {
 
     /// A link to any server of the cluster.
     pub(crate) async fn dial(&self, address: &NodeAddr) -> Result<Arc<dyn NodeLink>, Trouble> {
-        self.dialer.dial(address).await.map_err(|error| error.trouble)
+        let source = self.source.get().and_then(|source| self.dialer.coming_from(source.into()));
+        source.as_ref().unwrap_or(&self.dialer).dial(address).await.map_err(|error| error.trouble)
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Option<(u64, Arc<dyn NodeLink>)>> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forget_link(&self) {
+    pub(crate) fn forget_link(&self) {
         *self.kept() = None;
     }
 
@@ -263,7 +290,11 @@ impl Shared {
     pub(crate) fn account(&self) -> Account {
         let run = self.run();
         let seen = self.seen.borrow().clone();
-        let said = seen.view.as_ref().map(|view| Said::of(view)).unwrap_or_default();
+        let mut said = seen.view.as_ref().map(|view| Said::of(view)).unwrap_or_default();
+        if run.pid.is_none() {
+            // What it comes back as.
+            said.primary = self.directory.kept_primary();
+        }
         let bus_port = seen.view.as_ref().and_then(|view| view.myself.endpoint.bus_port);
         let address = self.own_address(run.port);
         Account {

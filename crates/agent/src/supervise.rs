@@ -6,18 +6,22 @@ use crate::{
     directory::MemberDirectory,
     error::AgentError,
     events::{self, seconds},
+    follow,
     hand_over::hand_over,
     happening::Happening,
     launch::Running,
     lock::Signal,
     logs,
+    member::Member,
     report::Report,
-    server::Server,
+    server::{Server, StartError},
     settle,
     shared::Shared,
+    wipe,
     wishes::{Stop, Wish, Wishes},
 };
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -36,6 +40,16 @@ pub(crate) struct Agent {
     backoff: Backoff,
     report: Report,
     shared: Arc<Shared>,
+}
+
+/// How the server is to be started.
+enum Start {
+    /// Not at all: the agent ends.
+    Not,
+    /// With what it has kept.
+    WithItsData,
+    /// Without: what it has kept is to go first.
+    Empty,
 }
 
 /// How watching a server ended.
@@ -58,10 +72,13 @@ impl Agent {
         // An agent that was killed has taken its server along: its shard may be choosing another primary just now.
         let mut pause = Duration::ZERO;
         loop {
-            if self.wait(pause).await || self.spare_copies().await {
-                return Ok(());
-            }
-            let next = match self.start() {
+            let begun = match self.wait(pause).await {
+                Start::Not => return Ok(()),
+                Start::WithItsData if self.spare_copies().await => return Ok(()),
+                Start::WithItsData => self.start(),
+                Start::Empty => self.start_empty().await,
+            };
+            let next = match begun {
                 Ok(mut server) => match self.watch(&mut server).await? {
                     Watched::Stopped => return Ok(()),
                     Watched::Ended(exit) => {
@@ -96,29 +113,54 @@ impl Agent {
         true
     }
 
-    /// Waits until the server may be started; whether it is wished to stop instead.
-    async fn wait(&mut self, pause: Duration) -> bool {
+    /// Waits until the server may be started.
+    async fn wait(&mut self, mut pause: Duration) -> Start {
         let shared = Arc::clone(&self.shared);
-        let quiet = async {
-            sleep(pause).await;
-            settle::settled(&shared).await;
-        };
-        tokio::select! {
-            () = quiet => {}
-            wish = self.wishes.next() => match wish {
-                Wish::StartNow => self.backoff.reset(),
-                Wish::Stop(_) => return self.stop_without_server(),
-            },
+        loop {
+            let order = wipe::ordered(&self.directory);
+            let quiet = async {
+                sleep(pause).await;
+                match order {
+                    Some(order) => wipe::unneeded(&shared, order).await,
+                    None => settle::settled(&shared).await,
+                }
+            };
+            tokio::select! {
+                () = quiet => return if order.is_some() { Start::Empty } else { Start::WithItsData },
+                wish = self.wishes.next() => match wish {
+                    Wish::StartNow => {
+                        self.backoff.reset();
+                        // Nobody can allow that an empty server is taken for one with data.
+                        if wipe::ordered(&self.directory).is_none() {
+                            return Start::WithItsData;
+                        }
+                        pause = Duration::ZERO;
+                    }
+                    Wish::Stop(_) => {
+                        self.stop_without_server();
+                        return Start::Not;
+                    }
+                },
+            }
         }
-        false
     }
 
-    fn start(&mut self) -> Result<Server, crate::server::StartError> {
+    async fn start_empty(&mut self) -> Result<Server, StartError> {
+        let data = self.directory.data();
+        wipe::carry_out(&self.directory).await.map_err(|source| StartError::Data { path: data, source })?;
+        events::tell("the server's data is gone");
+        self.shared.forget();
+        self.start()
+    }
+
+    fn start(&mut self) -> Result<Server, StartError> {
         if let Err(error) = logs::renew_standard_error(&self.directory.agent_log(), logs::AGENT_LOG) {
             events::tell(format_args!("the agent's log cannot be put aside: {error}"));
         }
-        let server = Server::start(&self.directory, &self.exec_program)?;
-        self.shared.begun(server.pid(), server.member.port);
+        let source = self.source();
+        let more = follow::arguments(source, self.shared.neighbourhood.own_host());
+        let server = Server::start(&self.directory, &self.exec_program, &more)?;
+        self.shared.begun(server.pid(), server.member.port, source);
         let running = Running { server_pid: server.pid(), launch: server.member.launch(), declined: None };
         if let Err(error) = running.write(&self.directory) {
             events::tell(error);
@@ -127,6 +169,12 @@ impl Agent {
         let (program, port) = (server.member.program.display(), server.member.port);
         events::tell(format_args!("started {program} for port {port} as process {}", server.pid()));
         Ok(server)
+    }
+
+    /// Where the server's connections are to come from, if it is cut off.
+    fn source(&self) -> Option<Ipv4Addr> {
+        let member = Member::read(self.directory.path()).ok()?;
+        self.shared.partition().ok()?.side(member.port).source()
     }
 
     async fn watch(&mut self, server: &mut Server) -> Result<Watched, AgentError> {
@@ -141,7 +189,13 @@ impl Agent {
                     self.report.running();
                 }
                 wish = self.wishes.next() => match wish {
-                    Wish::StartNow => self.backoff.reset(),
+                    Wish::StartNow => {
+                        self.backoff.reset();
+                        if wipe::ordered(&self.directory).is_some() {
+                            events::tell("the server is to lose its data: killing it");
+                            server.signal(Signal::KILL);
+                        }
+                    }
                     Wish::Stop(who) => return self.stop(server, who).await.map(|()| Watched::Stopped),
                 },
             }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) enum Wish {
     /// Stop the server, then end.
     Stop(Stop),
-    /// Start the server now if it is not running, and forget how often it ended. SIGHUP.
+    /// Start the server now if it is not running, and forget how often it ended; lose its data first where that was ordered. SIGHUP.
     StartNow,
 }
 

@@ -241,7 +241,9 @@ impl Cluster {
         self.end(&[self.supervisor_lock()], Signal::TERM, deadline)?;
         self.end(&agents, Signal::INT, deadline)?;
         let servers: Vec<_> = directories.iter().map(MemberDirectory::server_lock).collect();
-        self.end(&servers, Signal::KILL, deadline)
+        self.end(&servers, Signal::KILL, deadline)?;
+        self.forget_partition();
+        Ok(())
     }
 
     /// Signals the holders of these locks, all at once, and waits until they have ended.
@@ -286,10 +288,28 @@ impl Cluster {
         Ok(lock::signal_holder(&self.member_directory(port).server_lock(), signal)?)
     }
 
+    /// Signals the agent of a member; its process id, or none when it does not run.
+    pub fn signal_agent(&self, port: u16, signal: Signal) -> Result<Option<i32>, LocalError> {
+        self.member(port)?;
+        Ok(lock::signal_holder(&self.member_directory(port).agent_lock(), signal)?)
+    }
+
+    /// Signals the supervisor; its process id, or none when it does not run.
+    pub fn signal_supervisor(&self, signal: Signal) -> Result<Option<i32>, LocalError> {
+        Ok(lock::signal_holder(&self.supervisor_lock(), signal)?)
+    }
+
     /// Lets the agent of a member start its server now, without waiting any longer after the last end.
     pub fn start_now(&self, port: u16) -> Result<(), LocalError> {
         lock::signal_holder(&self.member_directory(port).agent_lock(), Signal::HUP)?;
         Ok(())
+    }
+
+    /// Has a member lose all its data: its agent kills its server, and starts it again empty when no other server follows it any more.
+    pub fn wipe(&self, port: u16) -> Result<(), LocalError> {
+        agent::order_wipe(&self.member_directory(port))?;
+        // Without an agent, the next one carries it out.
+        self.start_now(port)
     }
 
     /// Where a member's directory is while it is being removed.

@@ -164,6 +164,32 @@ pub enum LocalError {
         /// The process.
         pid: i32,
     },
+    /// A member that is to be cut off is so already.
+    #[error("the member on port {port} is cut off already")]
+    CutOffAlready {
+        /// Its port.
+        port: u16,
+    },
+    /// All members were to be cut off.
+    #[error("nobody would be left to be cut off from")]
+    NobodyLeft,
+    /// The system does not let a process take the sockets of its children.
+    #[error("this system does not let agents cut off their servers: {0}")]
+    NoSockets(#[source] io::Error),
+    /// An agent could not cut off its server, or keep others away from it.
+    #[error("the agent of the member on port {port} cannot do its part: {reason}")]
+    NotCut {
+        /// The member's port.
+        port: u16,
+        /// What the system said.
+        reason: String,
+    },
+    /// An agent has not followed in time, or is too old to.
+    #[error("the agent of the member on port {port} does not do its part")]
+    DoesNotFollow {
+        /// The member's port.
+        port: u16,
+    },
     /// A lock cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -209,6 +235,12 @@ impl LocalError {
     pub fn advice(&self, program: &str) -> Option<String> {
         let of = |name: &str| if name == "main" { String::new() } else { format!(" --name {name}") };
         Some(match self {
+            Self::NoSockets(_) => "pidfd_getfd is needed, which a kernel since 5.6 has; kernel.yama.ptrace_scope must be 0 or 1, and no sandbox may forbid it"
+                .to_owned(),
+            Self::CutOffAlready { port } => format!("heal it first: {program} local heal {port}"),
+            Self::DoesNotFollow { port } => {
+                format!("one of an older version is replaced when it ends: kill it, or {program} local down and up; else see agent.log of {port}")
+            }
             Self::NoCluster { others, name } if others.is_empty() => format!("{program} local up{}", of(name)),
             Self::NoCluster { others, .. } => format!("those that there are: --name {}", others.join(", --name ")),
             Self::NoMember { others, .. } => {

@@ -4,6 +4,7 @@
 //! Record locks tell which process works where, so that a command never signals a process which it did not mean: not
 //! after a crash, and not after a reboot has given the number to somebody else.
 
+pub mod chaos;
 mod checks;
 mod cluster;
 mod engine;
@@ -13,6 +14,7 @@ mod hold;
 mod home;
 mod keeping;
 mod member;
+mod partition;
 mod ready;
 mod settings;
 mod supervise;
@@ -25,6 +27,7 @@ pub use error::{LocalError, PortOf};
 pub use fleet::LocalFleet;
 pub use home::{Home, data_directory};
 pub use member::{MemberState, MemberStatus, address};
+pub use partition::CutOff;
 pub use ready::{Ready, wait_until_ready};
 pub use settings::Settings;
 pub use supervise::supervise;

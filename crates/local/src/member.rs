@@ -121,6 +121,10 @@ fn configuration(port: u16) -> String {
         "# Written once by tribune local; change what you like, the server reads it at its next start.\n\
          port {port}\n\
          bind 127.0.0.1\n\
+         # It listens to this machine alone. With yes, redis 7.0 takes other addresses of this machine than 127.0.0.1 for another machine.\n\
+         protected-mode no\n\
+         # Other nodes find it here wherever its connections come from.\n\
+         cluster-announce-ip 127.0.0.1\n\
          cluster-enabled yes\n\
          cluster-config-file nodes.conf\n\
          # How long a node may be silent before the others vote to replace it, in milliseconds.\n\

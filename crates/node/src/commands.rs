@@ -11,6 +11,14 @@ const FAILOVER_FROM: &str = "for _, replica in ipairs(redis.call('CLUSTER', 'REP
      if string.find(replica, 'myself', 1, true) then return redis.call('CLUSTER', 'FAILOVER', 'FORCE') end end \
      return redis.error_reply('ERR another one is its primary')";
 
+/// A source that has let the destination take over waits for the news of that with all its writers. Cancelled then, it takes writes that are lost when the news
+/// comes. So that is looked at and done in one.
+const CANCEL_UNLESS_GRANTED: &str = "local jobs = redis.pcall('CLUSTER', 'GETSLOTMIGRATIONS') \
+     for _, job in ipairs(jobs) do for place, field in ipairs(job) do \
+     if field == 'state' and job[place + 1] == 'failover-granted' then \
+     return redis.error_reply('ERR a destination is taking over') end end end \
+     return redis.pcall('CLUSTER', 'CANCELSLOTMIGRATIONS')";
+
 /// The command as the client library sends it. `MIGRATE` takes the credentials along.
 pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd> {
     Some(match command {
@@ -85,7 +93,7 @@ pub(crate) fn render(command: &Command, credentials: &Credentials) -> Option<Cmd
             with(with(command, "NODE"), to.to_string())
         }
         Command::SlotMigrations => words(&["CLUSTER", "GETSLOTMIGRATIONS"]),
-        Command::CancelSlotMigrations => words(&["CLUSTER", "CANCELSLOTMIGRATIONS"]),
+        Command::CancelSlotMigrations => words(&["EVAL", CANCEL_UNLESS_GRANTED, "0"]),
         Command::MigrationImport(slots) => ranges(words(&["CLUSTER", "MIGRATION", "IMPORT"]), slots),
         Command::MigrationStatus(id) => with(words(&["CLUSTER", "MIGRATION", "STATUS", "ID"]), id),
         Command::SlotStats(metric, most) => {

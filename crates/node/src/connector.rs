@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, lookup_host},
+    net::{TcpSocket, TcpStream, lookup_host},
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -78,7 +78,7 @@ impl Connector {
         let deadline = Instant::now() + self.options.connect_timeout;
         let late = |_| Trouble::ConnectTimedOut(self.options.connect_timeout);
         let candidates = timeout_at(deadline, self.resolve(address)).await.map_err(late)??;
-        let (stream, ip) = timeout_at(deadline, connect(&candidates)).await.map_err(late)??;
+        let (stream, ip) = timeout_at(deadline, connect(&candidates, self.options.source)).await.map_err(late)??;
         // Commands are small and come in batches already.
         stream.set_nodelay(true).map_err(|error| trouble::of_io(&error, ""))?;
         let Some(tls) = &self.tls else {
@@ -127,12 +127,19 @@ impl Connector {
 }
 
 /// Connects to whichever address of the name answers first: one that does not must not use up the time of the others.
-async fn connect(candidates: &[SocketAddr]) -> Result<(TcpStream, IpAddr), Trouble> {
+async fn connect(candidates: &[SocketAddr], source: Option<IpAddr>) -> Result<(TcpStream, IpAddr), Trouble> {
     let attempt = |candidate: SocketAddr| {
-        async move { TcpStream::connect(candidate).await.map(|stream| (stream, candidate.ip())) }.boxed()
+        async move { connect_from(source, candidate).await.map(|stream| (stream, candidate.ip())) }.boxed()
     };
     let attempts = candidates.iter().copied().map(attempt);
     select_ok(attempts).await.map(|(connected, _)| connected).map_err(|error| trouble::of_io(&error, ""))
+}
+
+async fn connect_from(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
+    let Some(source) = source else { return TcpStream::connect(address).await };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(address).await
 }
 
 async fn handshake(tls: &Tls, name: ServerName<'static>, stream: TcpStream) -> Result<TlsStream<TcpStream>, Trouble> {
@@ -154,6 +161,11 @@ impl Dialer for Connector {
             let link = self.open(address).await.map_err(|trouble| NodeError::new(address.clone(), trouble))?;
             Ok(Arc::new(link) as Arc<dyn NodeLink>)
         })
+    }
+
+    fn coming_from(&self, source: IpAddr) -> Option<Arc<dyn Dialer>> {
+        let options = ConnectOptions { source: Some(source), ..(*self.options).clone() };
+        Some(Arc::new(Self { options: Arc::new(options), ..self.clone() }))
     }
 }
 

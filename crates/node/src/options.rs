@@ -1,7 +1,7 @@
 //! How to connect.
 
 use secrecy::SecretString;
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// How to connect to servers, the same for all of a cluster.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct ConnectOptions {
     pub read_timeout: Duration,
     /// Which addresses of a host name to use.
     pub family: Family,
+    /// The address of this machine that connections come from; none to leave that to the system.
+    pub source: Option<IpAddr>,
 }
 
 /// User and password.
@@ -88,6 +90,7 @@ impl Default for ConnectOptions {
             connect_timeout: Duration::from_secs(2),
             read_timeout: Duration::from_secs(5),
             family: Family::Any,
+            source: None,
         }
     }
 }

@@ -48,4 +48,9 @@ pub trait Dialer: Send + Sync {
     /// When the server cannot be reached or refuses the credentials. Without credentials nothing is sent yet: what the server
     /// speaks shows with the first commands.
     fn dial<'a>(&'a self, address: &'a NodeAddr) -> BoxFuture<'a, Result<Arc<dyn NodeLink>, NodeError>>;
+
+    /// The same, for links that come from this address of the machine; none where that makes no difference.
+    fn coming_from(&self, _source: IpAddr) -> Option<Arc<dyn Dialer>> {
+        None
+    }
 }

@@ -43,6 +43,7 @@ mod slot;
 mod slot_set;
 pub mod slot_stats;
 mod stages;
+pub mod survival;
 
 pub use address::{Host, NodeAddr, NotAnAddress, behind_userinfo};
 pub use basis::{NotAPrimary, NotYet};

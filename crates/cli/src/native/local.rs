@@ -1,17 +1,20 @@
 //! `tribune local`: clusters of processes on this machine.
 
 mod changing;
+pub(crate) mod chaos;
 mod faults;
 mod hold;
 mod keeping;
 mod logs;
 mod membership;
+mod partition;
 mod roll;
 mod scale;
 mod set;
 pub(crate) mod status;
 mod stop;
 mod up;
+mod wipe;
 
 use crate::{
     block_on,
@@ -42,6 +45,14 @@ pub(crate) enum LocalCommand {
     Pause(faults::PauseArgs),
     /// Let paused servers go on
     Resume(faults::ResumeArgs),
+    /// Cut members off from all others and from clients, together as one host
+    Partition(partition::PartitionArgs),
+    /// Let members that are cut off reach the others again
+    Heal(partition::HealArgs),
+    /// Let members lose their disks: they come back empty
+    Wipe(wipe::WipeArgs),
+    /// Rehearse failures at random while a client writes
+    Chaos(chaos::ChaosArgs),
     /// Start a new server and let it join
     Add(membership::AddArgs),
     /// Take a server out of the cluster and remove it with its data
@@ -82,6 +93,10 @@ pub(crate) fn run(command: &LocalCommand, printer: &mut Printer) -> Result<ExitS
         LocalCommand::Kill(arguments) => faults::kill(arguments, printer),
         LocalCommand::Pause(arguments) => faults::pause(arguments, printer),
         LocalCommand::Resume(arguments) => faults::resume(arguments, printer),
+        LocalCommand::Partition(arguments) => block_on(partition::partition(arguments, printer)),
+        LocalCommand::Heal(arguments) => block_on(partition::heal(arguments, printer)),
+        LocalCommand::Wipe(arguments) => block_on(wipe::run(arguments, printer)),
+        LocalCommand::Chaos(arguments) => block_on(chaos::run(arguments, printer)),
         LocalCommand::Add(arguments) => block_on(membership::add(arguments, printer)),
         LocalCommand::Remove(arguments) => block_on(membership::remove(arguments, printer)),
         LocalCommand::Scale(arguments) => block_on(scale::run(arguments, printer)),

@@ -9,6 +9,8 @@ use super::{
     import::ImportReport,
     local::status::{Listed, LocalReport},
 };
+
+use ::local::chaos::ChaosReport;
 use schemars::{Schema, schema_for};
 use std::{fs, path::Path};
 use topology::{
@@ -30,6 +32,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("backup", schema_for!(BackupReport)),
         ("backup-dry-run", schema_for!(BackupOutlook)),
         ("local-status", schema_for!(LocalReport)),
+        ("local-chaos", schema_for!(ChaosReport)),
         ("top", schema_for!(Load)),
         ("plan", schema_for!(Plan)),
         ("local-list", schema_for!(Vec<Listed>)),

@@ -7,7 +7,7 @@ use super::{
     heirs::holds_others,
 };
 use crate::{
-    observe::{NoEntry, Observation, look},
+    observe::{NoEntry, Observation, dial_and_ask, look},
     port::{Fenced, FleetError, MayGo, MayRestart, NodeError, StillNeeded, Unopposed},
     repair::held,
     run::{Progress, RunError, Runner},
@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use topology::{
     ClusterView, NodeAddr, NodeId,
@@ -29,6 +29,9 @@ use topology::{
 
 /// After so long a step has shown whether it goes on.
 const JUST_BEGUN: Duration = Duration::from_millis(100);
+
+/// How long a primary that is to be replaced may take to show that it is back.
+const BACK: Duration = Duration::from_millis(250);
 
 /// A step that has ended, and why it failed if it did.
 pub(super) struct Finished {
@@ -180,6 +183,12 @@ impl Work {
         let (means, observation) = (means.clone(), Arc::clone(observation));
         let keys = keys.clone();
         let work = async move {
+            let forced = steps.iter().find_map(|(action, _)| forced_from(action));
+            if let Some(primary) = forced
+                && is_back(&means, primary).await
+            {
+                return (number, Ok(()));
+            }
             let outcome = match steps.first() {
                 Some((Action::AddMembers { count }, _)) => means.fleet.add(*count).await.map_err(Failed::from),
                 Some((Action::RemoveMember { member, node }, _)) => {
@@ -210,6 +219,21 @@ impl Work {
         };
         self.running.push(work.boxed_local());
     }
+}
+
+/// The primary that is to be replaced without being asked.
+const fn forced_from(action: &Action) -> Option<&NodeRef> {
+    match action {
+        Action::Failover { primary, kind: FailoverKind::Forced, .. } => Some(primary),
+        _ => None,
+    }
+}
+
+/// Whether a primary that was silent answers by now. The look that found it silent has waited for it, and may be old: replaced now, it would go on taking
+/// writes until it heard of that, and other replicas would confirm them.
+async fn is_back(means: &Means, primary: &NodeRef) -> bool {
+    let answer = timeout(BACK, dial_and_ask(means.dialer.as_ref(), &primary.address)).await;
+    answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.view.myself.id == primary.id))
 }
 
 /// Runs steps of the servers; those by which a replica takes over without a vote while its primary is fenced.

@@ -90,8 +90,9 @@ pub(crate) async fn export(
         }
         // Cancelling means all of a node: not those that others have begun.
         if stop.is_cancelled() && !cancelled && jobs.iter().all(|job| is_over(job) || self::name(job) == name) {
-            cancelled = true;
-            source.send(vec![Command::CancelSlotMigrations]).await?;
+            // Refused when it is about to be done.
+            let reply = source.send(vec![Command::CancelSlotMigrations]).await?.pop();
+            cancelled = !matches!(reply, Some(Reply::Error(_)));
         }
         pause.wait().await;
     }

@@ -123,7 +123,8 @@ pub enum Command {
     MigrateSlots(SlotSet, NodeId),
     /// `CLUSTER GETSLOTMIGRATIONS` (Valkey 9.0): the newest first.
     SlotMigrations,
-    /// `CLUSTER CANCELSLOTMIGRATIONS` (Valkey 9.0): all that this source exports.
+    /// `CLUSTER CANCELSLOTMIGRATIONS` (Valkey 9.0): all that this source exports; refused (by `EVAL`) while one of the destinations has been let take over, since
+    /// the source would take writes that are lost then.
     CancelSlotMigrations,
     /// `CLUSTER MIGRATION IMPORT` (Redis 8.4), sent to the destination: the id of the task.
     MigrationImport(SlotSet),

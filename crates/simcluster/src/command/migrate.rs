@@ -10,7 +10,7 @@ use crate::{
     world::World,
 };
 use operations::port::{Command, Key, Migration};
-use topology::{NodeId, Reply, Slot, SlotSet};
+use topology::{Engine, NodeId, Reply, Slot, SlotSet};
 
 impl World {
     pub(super) fn migrate(&mut self, at: At, session: &Session, command: &Command) -> Option<Outcome> {
@@ -20,8 +20,10 @@ impl World {
             Command::Migrate(migration) => self.migrate_keys(at, session, migration),
             Command::MigrateSlots(..) if !profile.migrates_slots => unknown_subcommand("MIGRATESLOTS").into(),
             Command::SlotMigrations if !profile.migrates_slots => unknown_subcommand("GETSLOTMIGRATIONS").into(),
+            // It comes in a script.
             Command::CancelSlotMigrations if !profile.migrates_slots => {
-                unknown_subcommand("CANCELSLOTMIGRATIONS").into()
+                let product = if profile.engine == Engine::Valkey { "" } else { "Redis " };
+                error(format!("ERR Unknown {product}command called from script")).into()
             }
             Command::MigrationImport(_)
             | Command::MigrationStatus(_)

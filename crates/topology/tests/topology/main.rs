@@ -19,3 +19,4 @@ mod reports;
 mod server_words;
 mod shard_replies;
 mod states;
+mod survival;

@@ -212,7 +212,7 @@ fn leave(
 }
 
 /// Refuses a cluster of which nothing runs, and one that was never made to its end.
-fn must_run(cluster: &Cluster) -> Result<(), Failure> {
+pub(super) fn must_run(cluster: &Cluster) -> Result<(), Failure> {
     let name = cluster.name().to_owned();
     if !cluster.settings()?.formed {
         return Err(LocalError::Unformed { name }.into());
@@ -230,7 +230,7 @@ fn id_of(cluster: &Cluster, view: &ClusterView, port: u16) -> Result<NodeId, Fai
 }
 
 /// The node on a port; one that answers before one that others only tell of.
-fn node_at(view: &ClusterView, port: u16) -> Option<&ObservedNode> {
+pub(super) fn node_at(view: &ClusterView, port: u16) -> Option<&ObservedNode> {
     let there = || view.nodes.iter().filter(|node| node.address.same_endpoint(&address(port)));
     there().find(|node| node.said.is_ok()).or_else(|| there().next())
 }

@@ -1,13 +1,13 @@
 //! `tribune local status` and `list`
 
-use super::{Name, again, keeping, look_through, program};
+use super::{Name, again, keeping, look_through, partition, program};
 use crate::{
     failure::{ExitStatus, Failure},
     native::{print_json, status, units},
     printer::{Printer, RED, YELLOW},
 };
 use clap::Args;
-use local::{Cluster, Engine, Home, MemberState, MemberStatus, Settings};
+use local::{Cluster, CutOff, Engine, Home, MemberState, MemberStatus, Settings};
 use operations::control::Report;
 use std::fmt::Write as _;
 use topology::{
@@ -42,6 +42,8 @@ pub(crate) struct LocalReport<'a> {
     settings: Settings,
     /// What is not as it should be with its processes.
     processes: Vec<ProcessFinding>,
+    /// The members that are cut off from the others.
+    partition: Vec<CutOff>,
     /// Its members by port.
     members: Vec<MemberStatus>,
     /// What the loop that keeps it is at; none while it does not run.
@@ -80,6 +82,7 @@ pub(crate) async fn run(arguments: &StatusArgs, printer: &mut Printer) -> Result
                 supervisor_pid: cluster.supervisor()?,
                 settings: cluster.settings()?,
                 processes: processes(&cluster)?,
+                partition: cluster.cut_off()?,
                 members: cluster.members()?,
                 keeping: cluster.loop_report()?,
                 cluster: report,
@@ -158,6 +161,15 @@ fn processes(cluster: &Cluster) -> Result<Vec<ProcessFinding>, Failure> {
             what: format!("the supervisor does not run; {running} of {} servers do", members.len()),
             why: Vec::new(),
             remedy: Some(format!("{program} local up{again}")),
+        });
+    }
+    for cut in cluster.cut_off()? {
+        let port = cut.ports.first().map_or_else(String::new, |port| format!(" {port}"));
+        findings.push(ProcessFinding {
+            severity: Severity::Problem,
+            what: partition::sentence(&cut),
+            why: Vec::new(),
+            remedy: Some(format!("{program} local heal{port}{again}")),
         });
     }
     for port in cluster.leaving()? {

@@ -219,6 +219,7 @@ fn first_port(arguments: &UpArgs, home: &Home, cluster: &Cluster, count: usize) 
 
 /// A cluster that was made before: its members find each other by what they kept.
 async fn come_back(cluster: &Cluster, connector: &Connector, printer: &mut Printer) -> Result<(), Failure> {
+    cluster.heal(None).await?;
     match cluster.start() {
         Err(LocalError::PortTaken { port, of }) => {
             let taken = Failure::new(LocalError::PortTaken { port, of }.to_string());
