@@ -28,7 +28,7 @@ pub struct Platform {
     pub late: u64,
     /// How often a request is refused, or carried out without an answer: parts of 100.
     pub faults: u64,
-    /// Whether there is an agent beside each server: see [`agents`](crate::agents).
+    /// Whether there is an agent beside each server: see `agents.rs`.
     pub agents: bool,
     /// For how many members there is room: those beyond are members and are not started.
     pub room: usize,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-/// A kind of event. Another kind is a variant here, how it is drawn in [`Draw`](super::draw::Draw), and what is done in [`Actor`](super::act::Actor).
+/// A kind of event. Another kind is a variant here, how it is drawn in `draw.rs`, and what is done in `act.rs`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]

@@ -20,6 +20,8 @@ use topology::{
 
 /// Time between two looks at a node that is about to change.
 const LOOK: Duration = Duration::from_millis(10);
+/// What is heard at all is heard within this time: nodes ping each other every second or two.
+const HEARD: Duration = Duration::from_secs(3);
 /// The servers give up a planned failover after 5 s (`cluster-manual-failover-timeout`), and forget an election sooner.
 const FAILOVER_TRIED: Duration = Duration::from_secs(6);
 
@@ -50,8 +52,8 @@ impl Runner<'_> {
                 continue;
             }
             if view.myself.is_replica() || view.server.keys() == 0 {
-                self.outrank(primary, view.myself.config_epoch).await?;
-                return command(link, Command::Replicate(primary.id)).await;
+                command(link, Command::Replicate(primary.id)).await?;
+                return self.be_heard(replica, view.myself.config_epoch, primary).await;
             }
             if begin.elapsed() >= self.patience.service {
                 let keys = count(view.server.keys(), "key");
@@ -61,22 +63,24 @@ impl Runner<'_> {
         }
     }
 
-    /// Gives a primary a higher config epoch than a node has that comes to follow it. Whoever has once taken that for a primary with a
-    /// higher one takes what it says as a replica for old news, for ever where messages overtake each other (Redis 7.2, Valkey 8.0.10,
-    /// 8.1.9, 9.0.5, 9.1).
-    async fn outrank(&self, primary: &NodeRef, epoch: u64) -> Result<(), RunError> {
-        let begin = Instant::now();
+    /// Waits until a primary knows a replica for one that had a higher config epoch as a primary. Whoever has taken it for a primary with that epoch takes
+    /// what it says as a replica for old news, for ever where messages overtake each other (Redis 7.2, Valkey 8.0.10, 8.1.9, 9.0.5, 9.1):
+    /// then the primary gets a higher one.
+    async fn be_heard(&self, replica: &NodeRef, epoch: u64, primary: &NodeRef) -> Result<(), RunError> {
+        let (begin, mut was_raised) = (Instant::now(), false);
         loop {
             let (link, view) = self.fresh(primary).await?;
-            if view.myself.config_epoch >= epoch {
+            let is_known = view.entry(replica.id).is_some_and(|entry| entry.primary == Some(primary.id));
+            if is_known || was_raised || view.myself.config_epoch >= epoch || view.myself.is_replica() {
                 return Ok(());
             }
             // The next epoch is above all that it has heard of.
-            if view.cluster.current_epoch >= epoch {
-                return command(link, Command::BumpEpoch).await;
+            if begin.elapsed() >= HEARD && view.cluster.current_epoch >= epoch {
+                command(link, Command::BumpEpoch).await?;
+                was_raised = true;
             }
             if begin.elapsed() >= self.patience.agreement {
-                let missing = format!("{} has not heard of epoch {epoch}", primary.address);
+                let missing = format!("{} does not know {} for its replica", primary.address, replica.address);
                 return Err(RunError::NotInTime { waited: begin.elapsed(), missing });
             }
             sleep(LOOK).await;

@@ -43,6 +43,10 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         return ControlFlow::Continue(());
     }
     let unprepared: Vec<(NodeRef, NodeRef)> = target.unprepared(situation, &moves);
+    if let Some(why) = shared_epoch(&situation.view, &moves) {
+        decision.wait("slots to their place", why);
+        return ControlFlow::Continue(());
+    }
     if !unprepared.is_empty() {
         for (from, to) in unprepared {
             let reason = format!("it is to know the functions that {} knows", from.address);
@@ -54,6 +58,24 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         if interrupted.is_empty() { target.why(shape) } else { "an interrupted move is finished first".to_owned() };
     decision.steps.extend(first_round(&moves, &why));
     ControlFlow::Continue(())
+}
+
+/// Which node that gives or takes slots has the config epoch of another primary, if one has. It takes another one when it hears of that, by itself and perhaps
+/// the one with which somebody takes slots just then: of two claims with the same epoch none prevails, and keys are dropped.
+fn shared_epoch(view: &ClusterView, moves: &[SlotMove]) -> Option<String> {
+    let ends: BTreeSet<NodeId> = moves.iter().flat_map(|slot_move| [slot_move.from.id, slot_move.to.id]).collect();
+    let mut first: BTreeMap<u64, (&NodeAddr, bool)> = BTreeMap::new();
+    for (node, said) in view.answering().filter(|(_, said)| said.myself.is_primary()) {
+        let (epoch, is_end) = (said.myself.config_epoch, ends.contains(&said.myself.id));
+        match first.get(&epoch) {
+            Some((other, other_is_end)) if is_end || *other_is_end => {
+                return Some(format!("{other} and {} have the same config epoch, {epoch}", node.address));
+            }
+            Some(_) => {}
+            None => drop(first.insert(epoch, (&node.address, is_end))),
+        }
+    }
+    None
 }
 
 /// The servers tell each other most of what they disagree about within this time.
