@@ -32,12 +32,14 @@ pub struct Platform {
     pub agents: bool,
     /// For how many members there is room: those beyond are members and are not started.
     pub room: usize,
+    /// Whether members have their volumes still after the platform has restarted them.
+    pub keeps: bool,
 }
 
 impl Platform {
     /// Six machines in three zones, agents, and nothing that goes wrong.
     pub const fn calm(profile: &'static Profile) -> Self {
-        Self { profile, hosts: 6, zones: 3, late: 0, faults: 0, agents: true, room: usize::MAX }
+        Self { profile, hosts: 6, zones: 3, late: 0, faults: 0, agents: true, room: usize::MAX, keeps: true }
     }
 }
 
@@ -371,6 +373,9 @@ impl Fleet for SimulatedFleet {
                 }
                 let time = self.simulation.shared.look(|world| world.bus.random.u64(0..500));
                 self.kill_for(&[number], Duration::from_millis(time));
+                if !lock(&self.platform).keeps {
+                    self.lose_data(number);
+                }
             }
             match fault {
                 Some(_) => Err(FleetError("the platform's answer is lost".to_owned())),

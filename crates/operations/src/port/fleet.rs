@@ -3,7 +3,7 @@
 use super::Hold;
 use futures_util::future::BoxFuture;
 use topology::{
-    ClusterView, FleetMember, NodeId,
+    ClusterView, Flag, FleetMember, NodeEntry, NodeId,
     control::Loss,
     findings::count,
     membership::{MembershipRefusal, owns_nothing},
@@ -102,23 +102,28 @@ pub enum StillNeeded {
     Unproved(#[from] MembershipRefusal),
 }
 
-/// Proof that a member's server can be restarted: it owns no slots by its own word, or does not answer.
+/// Proof that a member's server can be restarted: it owns no slots by its own word; or it does not answer, and the others do not know it for an
+/// owner of slots that they hear.
 ///
 /// It is as fresh as the look that it was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MayRestart(());
 
 impl MayRestart {
-    /// The proof, from a fresh look at the member.
+    /// The proof, from a fresh look at the cluster.
     ///
     /// # Errors
     /// When it owns slots: nobody would serve them meanwhile.
     pub fn by(view: &ClusterView, node: Option<NodeId>) -> Result<Self, StillNeeded> {
-        let said = node.and_then(|id| view.node(id)).and_then(|node| node.view());
-        match said.map_or(0, |said| said.myself.slots.len()) {
-            0 => Ok(Self(())),
-            slots => Err(StillNeeded::OwnsSlots { slots }),
-        }
+        let Some(node) = node.and_then(|id| view.node(id)) else { return Ok(Self(())) };
+        let fails = |entry: &NodeEntry| entry.flags.has(&Flag::Failing);
+        let is_heard = |id| !view.answering().filter_map(|(_, said)| said.entry(id)).any(fails);
+        let slots = match (node.view(), view.account(node)) {
+            (Some(said), _) => said.myself.slots.len(),
+            (None, Some(account)) if is_heard(account.id) => account.slots.len(),
+            (None, _) => 0,
+        };
+        if slots == 0 { Ok(Self(())) } else { Err(StillNeeded::OwnsSlots { slots }) }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What users of other operators have lived through, told anew for this loop. Each test is named after its case, and says what went wrong
 //! elsewhere and where that was reported.
 //!
-//! Not here: what rolls servers one after the other (A-02, A-03, A-04, A-11, B-13, C-05), what only Kubernetes can show (C-03, the resource's
+//! Not here: what only Kubernetes can show (C-03, the resource's
 //! versions of B-14), and the second half of B-02, a shard whose machines never come back.
 
 mod back;
 mod data;
 mod places;
+mod rolls;
 mod shapes;
 
 use crate::{

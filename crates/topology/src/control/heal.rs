@@ -22,6 +22,10 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         let silent = situation.memory.silent_for(primary.id);
         let what = format!("a primary for slots {}", shard.slots());
         let address = &primary.address;
+        if let Some(why) = may_live(situation, shard) {
+            decision.wait(what, why);
+            continue;
+        }
         let heir = match heir(situation, shard) {
             Ok(heir) => heir,
             Err(why) => {
@@ -86,6 +90,15 @@ fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String>
         }
         Some(_) => format!("{address} does not answer, and those of its replicas that do have no copy of its data yet"),
     })
+}
+
+/// Why a primary that does not answer this loop may serve others all the same, if so: a replica is linked to it, and no majority has missed it.
+fn may_live(situation: &Situation<'_>, shard: &Shard<'_>) -> Option<String> {
+    let (primary, address) = (shard.primary.account.id, &shard.primary.node.address);
+    let is_linked = |said: &NodeView| said.server.primary_link_up == Some(true);
+    let linked = shard.replicas.iter().find(|replica| replica.node.view().is_some_and(is_linked));
+    let linked = &linked.filter(|_| !situation.is_failing(primary))?.node.address;
+    Some(format!("{address} does not answer this loop, and {linked} is linked to it: it may serve others"))
 }
 
 /// Whether what a replica holds can only be its primary's: neither is it getting it just now, nor is it that of another primary, which it

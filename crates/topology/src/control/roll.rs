@@ -140,8 +140,10 @@ fn restart(decision: &mut Decision, placed: &Placed<'_>, reason: String) {
 /// Whether a member that is behind serves nobody, whatever it runs with: it has nothing to lose, as after an update that was taken back.
 fn is_stuck(situation: &Situation<'_>, placed: &Placed<'_>) -> bool {
     let is_silent = matches!(placed.standing, Standing::Silent { .. });
+    // That it does not answer us alone says nothing: others may be served.
+    let is_gone = placed.member.is_fenced() || placed.node.as_ref().is_some_and(|node| situation.is_failing(node.id));
     let is_reached = placed.member.process != Process::Unknown;
-    is_silent && is_reached && situation.memory.absent_for(&placed.member.name) >= STUCK
+    is_silent && is_gone && is_reached && situation.memory.absent_for(&placed.member.name) >= STUCK
 }
 
 /// How many members it takes beyond the shape so that each primary that is restarted has a replica that serves meanwhile.

@@ -110,6 +110,12 @@ impl<'a> Situation<'a> {
         self.member_of(id).is_some_and(|placed| !placed.is_given_up && !self.has_left(placed))
     }
 
+    /// Whether nodes that answer take this one for failed: a majority of primaries has not heard it for the node timeout.
+    pub(super) fn is_failing(&self, id: NodeId) -> bool {
+        let fails = |said: &NodeView| said.entry(id).is_some_and(|entry| entry.flags.has(&Flag::Failing));
+        self.view.answering().any(|(_, said)| fails(said))
+    }
+
     /// Whether only a restart gives this node what it is to run with.
     pub(super) fn needs_restart(&self, id: NodeId) -> bool {
         self.member_of(id).is_some_and(|placed| placed.member.update == Update::NeedsRestart)
