@@ -3,7 +3,7 @@
 use crate::directory::MemberDirectory;
 use std::{
     fs::{self, File},
-    io::{BufReader, Read},
+    io::{BufReader, ErrorKind, Read},
     path::Path,
 };
 
@@ -28,9 +28,11 @@ fn holds_data(directory: &Path, below: u32) -> bool {
         let ends = |word: &str| path.extension().is_some_and(|extension| extension == word);
         if path.is_dir() {
             below > 0 && holds_data(&path, below - 1)
+        } else if is_begun(&path) {
+            // Servers write a snapshot or a log under such a name before it is whole, and never load that.
+            false
         } else if ends("rdb") {
-            // Servers write a snapshot under such a name before it is whole, and never load that.
-            !is_begun(&path) && !is_empty_snapshot(&path)
+            !is_empty_snapshot(&path)
         } else {
             ends("aof") && fs::metadata(&path).is_ok_and(|file| file.len() > 0) && !is_empty_snapshot(&path)
         }
@@ -44,7 +46,11 @@ fn is_begun(path: &Path) -> bool {
 /// Whether this is a snapshot without anything in it: nothing stands between the fields about itself and its end. The first part of an
 /// append-only file is one, too.
 fn is_empty_snapshot(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        // Replaced by another one since it was listed: that is looked at, too.
+        Err(error) => return error.kind() == ErrorKind::NotFound,
+    };
     let mut snapshot = BufReader::new(file);
     let mut magic = [0; MAGIC];
     if snapshot.read_exact(&mut magic).is_err() || !(magic.starts_with(b"REDIS") || magic.starts_with(b"VALKEY")) {
@@ -104,6 +110,7 @@ mod tests {
         fs::write(directory.nodes_conf(), "…").unwrap();
         fs::write(directory.data().join("dump.rdb"), EMPTY).unwrap();
         fs::write(directory.data().join("temp-12.rdb"), ONE_KEY).unwrap();
+        fs::write(directory.data().join("temp-rewriteaof-bg-13.aof"), b"REDIS0012").unwrap();
         let log = directory.data().join("appendonlydir");
         fs::write(log.join("appendonly.aof.1.base.rdb"), EMPTY).unwrap();
         fs::write(log.join("appendonly.aof.1.incr.aof"), "").unwrap();

@@ -274,16 +274,15 @@ impl Shared {
         account
     }
 
-    /// Whose data this member has a copy of, after its server was looked at. One that runs and does not answer may have one.
+    /// Whose data this member has a copy of, after its server was looked at. One that has answered and does not any more may have one; one
+    /// that has not answered yet has what is on disk.
     fn copy(&self, looked: bool) -> Option<CopyOf> {
         let (run, seen) = (self.run(), self.seen.borrow().clone());
-        if run.pid.is_none() {
+        let Some(view) = seen.view.filter(|_| run.pid.is_some() && seen.run == run.number) else {
             return CopyOf::kept(&self.directory);
-        }
-        let view = seen.view.filter(|_| seen.run == run.number);
-        let is_empty = looked && view.as_ref().is_some_and(|view| view.server.keys() == 0);
-        let known = view.map(|view| view.entries().cloned().collect());
-        CopyOf::wanted(&known.unwrap_or_else(|| self.directory.kept_entries())).filter(|_| !is_empty)
+        };
+        let is_empty = looked && view.server.keys() == 0;
+        CopyOf::wanted(&view.entries().cloned().collect::<Vec<_>>()).filter(|_| !is_empty)
     }
 
     /// What is told of this member, as its server said last.
