@@ -13,6 +13,8 @@ use topology::{Update, plan::Action};
 
 /// Time between two looks at what the loop is at.
 const LOOK: Duration = Duration::from_millis(100);
+/// For so long a server has ended again and again before that is told.
+const CRASHES: Duration = Duration::from_secs(2);
 /// After so long without any change there is no use in waiting on.
 const STUCK: Duration = Duration::from_mins(2);
 
@@ -59,6 +61,7 @@ pub(super) async fn change_to(
 /// When nothing changes any more, with what the loop waits for.
 pub(super) async fn until_settled(cluster: &Cluster, wanted: &Settings, printer: &mut Printer) -> Result<(), Failure> {
     let (mut last, mut since) = (None, Instant::now());
+    let mut crashing: Option<(u16, Instant)> = None;
     loop {
         let report = cluster.loop_report()?;
         if let Some(failure) = report.as_ref().and_then(|report| held(cluster, report)) {
@@ -75,7 +78,16 @@ pub(super) async fn until_settled(cluster: &Cluster, wanted: &Settings, printer:
             }
             printer.progress(&keeping::summary(report));
         }
-        crashes(cluster, &updates)?;
+        // An agent that is about to be replaced tells of what it had to start before.
+        crashing = crash_looping(cluster, &updates)?.map(|port| match crashing {
+            Some((before, since)) if before == port => (port, since),
+            _ => (port, Instant::now()),
+        });
+        if let Some((port, since)) = crashing
+            && since.elapsed() >= CRASHES
+        {
+            return Err(crashes(cluster, port)?);
+        }
         let at = report.as_ref().map(signature);
         if at != last {
             (last, since) = (at, Instant::now());
@@ -116,22 +128,22 @@ fn signature(report: &Report) -> (Vec<Action>, Vec<String>, Vec<String>) {
     (doing.collect(), waits.collect(), report.failures.iter().map(|failure| failure.error.clone()).collect())
 }
 
-/// That a server ends again and again with what is wanted is not waited for.
-fn crashes(cluster: &Cluster, updates: &[(u16, Update)]) -> Result<(), Failure> {
+/// A member whose server ends again and again with what is wanted.
+fn crash_looping(cluster: &Cluster, updates: &[(u16, Update)]) -> Result<Option<u16>, Failure> {
     let has_it = |port: u16| updates.contains(&(port, Update::Current));
     let mut members = cluster.members()?.into_iter();
-    let Some(member) = members.find(|member| member.state == MemberState::CrashLoop && has_it(member.port)) else {
-        return Ok(());
-    };
+    let crashing = members.find(|member| member.state == MemberState::CrashLoop && has_it(member.port));
+    Ok(crashing.map(|member| member.port))
+}
+
+/// That a server ends again and again with what is wanted is not waited for.
+fn crashes(cluster: &Cluster, port: u16) -> Result<Failure, Failure> {
+    let member = cluster.member(port)?;
     let exit = member.last_exit.unwrap_or_else(|| "ends".to_owned());
     let mut why = format!("its server {exit}, again and again");
     if let Some(line) = member.last_words.last() {
         why = format!("{why}; the last that it said: {line}");
     }
-    let advice = format!("{} local logs {}{}", program(), member.port, again(cluster.name()));
-    Err(Failure {
-        why: Some(why),
-        advice: Some(advice),
-        ..Failure::new(format!("member {} does not run", member.port))
-    })
+    let advice = format!("{} local logs {port}{}", program(), again(cluster.name()));
+    Ok(Failure { why: Some(why), advice: Some(advice), ..Failure::new(format!("member {port} does not run")) })
 }
