@@ -1,5 +1,6 @@
 //! A course of events: a cluster under the loop, what happens to it, and how it ends.
 
+use crate::seeds::profile;
 use operations::{
     control::{Control, Means, Report},
     moving::Pace,
@@ -207,6 +208,35 @@ impl Course {
             &self.simulation,
             &WriterOptions { interval: Duration::from_millis(20), ..WriterOptions::default() },
         )
+    }
+
+    /// Lets things happen to a cluster of three shards with a replica each while links break, the platform is late and loops die. At the end nothing
+    /// goes wrong any more, `end` may want something else, and the cluster becomes what is wanted within this time; nothing is lost.
+    pub(crate) async fn among_faults(
+        simulation: Simulation,
+        seed: u64,
+        within: Duration,
+        happens: impl AsyncFnOnce(&Self),
+        end: impl FnOnce(&Self),
+    ) -> Self {
+        let course = Self::new(&simulation, Platform::calm(profile(seed)), 3, 1);
+        course.beside(Life::Whole, course.settled(within)).await;
+        let writer = course.writer();
+        course.set_faults(3.0);
+        course.fleet.misbehave(1_000, 10);
+        let life = Life::Short { wakes: 20 + simulation.draw(400), deaths: 20 };
+        let life_ends = async {
+            happens(&course).await;
+            course.set_faults(0.0);
+            course.fleet.behave();
+            end(&course);
+            course.settled(within).await;
+        };
+        course.beside(life, life_ends).await;
+        course.check();
+        let (_, lost) = writer.stop().await;
+        Self::assert_kept(&lost);
+        course
     }
 
     pub(crate) fn assert_kept(lost: &[Lost]) {

@@ -36,31 +36,18 @@ const SHAPES: [(usize, usize); 8] = [(3, 1), (4, 1), (2, 2), (1, 5), (5, 0), (1,
 
 /// A cluster whose shape is changed at any time, by loops that die, over links that break, on a platform that is late.
 async fn change_at_any_time(simulation: Simulation, seed: u64) {
-    let course = Course::new(&simulation, Platform::calm(profile(seed)), 3, 1);
-    let draw = |below| simulation.draw(below);
-    course.beside(Life::Whole, course.settled(LONG)).await;
-    let writer = course.writer();
-    course.set_faults(3.0);
-    course.fleet.misbehave(1_000, 10);
-    let life = Life::Short { wakes: 20 + draw(400), deaths: 20 };
-    let life_ends = async {
+    let happens = async |course: &Course| {
+        let draw = |below| course.simulation.draw(below);
         for _ in 0..4 {
             let (shards, replicas) = SHAPES[usize::try_from(draw(8)).unwrap()];
             let pause = Duration::from_millis(draw(6_000));
-            if simulation.occurs(format!("{shards} shards with {replicas} replicas each are wanted")) {
+            if course.simulation.occurs(format!("{shards} shards with {replicas} replicas each are wanted")) {
                 course.want(shards, replicas);
             }
             sleep(pause).await;
         }
-        course.set_faults(0.0);
-        course.fleet.behave();
-        course.want(3, 1);
-        course.settled(LONG).await;
     };
-    course.beside(life, life_ends).await;
-    course.check();
-    let (_, lost) = writer.stop().await;
-    Course::assert_kept(&lost);
+    Course::among_faults(simulation, seed, LONG, happens, |course| course.want(3, 1)).await;
 }
 
 #[test]

@@ -57,34 +57,23 @@ fn what_no_server_can_run_with_stops_at_the_first_member_and_taking_it_back_reco
 /// Updates are begun and taken back at any time, by loops that die, over links that break, on a platform that is late, while the shape
 /// changes, too.
 async fn update_at_any_time(simulation: Simulation, seed: u64) {
-    let course = Course::new(&simulation, Platform::calm(profile(seed)), 3, 1);
-    let draw = |below| simulation.draw(below);
-    course.beside(Life::Whole, course.settled(LONG)).await;
-    let writer = course.writer();
-    course.set_faults(3.0);
-    course.fleet.misbehave(1_000, 10);
-    let life = Life::Short { wakes: 20 + draw(400), deaths: 20 };
-    let life_ends = async {
+    let happens = async |course: &Course| {
         for _ in 0..4 {
-            let [build, shape, which, pause] = [3, 3, 4, 8_000].map(draw);
+            let [build, shape, which, pause] = [3, 3, 4, 8_000].map(|below| course.simulation.draw(below));
             let (shards, replicas) = [(2, 0), (3, 1), (4, 1), (2, 2)][usize::try_from(which).unwrap()];
-            if simulation.occurs(format!("build {build} is wanted")) {
+            if course.simulation.occurs(format!("build {build} is wanted")) {
                 course.fleet.want(u32::try_from(build).unwrap());
             }
-            if shape == 0 && simulation.occurs(format!("{shards} shards with {replicas} replicas each are wanted")) {
+            if shape == 0
+                && course.simulation.occurs(format!("{shards} shards with {replicas} replicas each are wanted"))
+            {
                 course.want(shards, replicas);
             }
             sleep(Duration::from_millis(pause)).await;
         }
-        course.set_faults(0.0);
-        course.fleet.behave();
-        course.settled(LONG).await;
     };
-    course.beside(life, life_ends).await;
-    course.check();
+    let course = Course::among_faults(simulation, seed, LONG, happens, |_| {}).await;
     assert!(course.fleet.is_updated());
-    let (_, lost) = writer.stop().await;
-    Course::assert_kept(&lost);
 }
 
 #[test]
