@@ -128,8 +128,7 @@ impl<'a> Control<'a> {
         let now = Instant::now();
         let mut steps = decision.steps.clone();
         steps.retain(|(action, _)| self.past.may_try(now, action));
-        let keys = self.past.keys();
-        self.work.begin(&self.means, steps, &Arc::new(observation), &keys);
+        self.work.begin(&self.means, steps, &Arc::new(observation), self.past.keys());
     }
 
     fn report(&mut self, desired: Desired, decision: Decision, held: Option<String>, losses: Vec<Loss>) -> Duration {

@@ -223,6 +223,13 @@ pub(crate) fn silence(error: &NodeError) -> Silence {
     }
 }
 
+impl Observation {
+    /// Where those listen that answered.
+    pub(crate) fn answering(&self) -> Vec<NodeAddr> {
+        self.view.answering().map(|(node, _)| node.address.clone()).collect()
+    }
+}
+
 /// Of a node that was never asked.
 pub(crate) fn not_asked() -> Silence {
     Silence { reason: "has not been asked yet".into(), advice: None, answers: false }

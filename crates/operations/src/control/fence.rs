@@ -30,8 +30,7 @@ pub(super) async fn fence(means: &Means, observation: &Observation, primary: &No
     let member = members.into_iter().find(|member| member.may_be(primary.id, &primary.address));
     let member = member.ok_or_else(|| NoTakeover::NoMember(primary.address.clone()))?.name;
     let hold = means.fleet.fence(&member).await?;
-    let addresses: Vec<NodeAddr> = observation.view.answering().map(|(node, _)| node.address.clone()).collect();
-    let fresh = look(means.dialer.as_ref(), &addresses).await?.view;
+    let fresh = look(means.dialer.as_ref(), &observation.answering()).await?.view;
     if fresh.node(primary.id).is_some_and(|node| node.said.is_ok()) {
         return Err(NoTakeover::Answers(primary.address.clone()));
     }

@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 use topology::{
-    NodeAddr, NodeId, SlotSet,
+    NodeId, SlotSet,
     control::{Loss, may_be_kept},
     plan::NodeRef,
 };
@@ -36,8 +36,7 @@ pub(super) async fn give_up(
     slots: &SlotSet,
     keys: &BTreeMap<NodeId, u64>,
 ) -> Result<(), NotGivenUp> {
-    let addresses: Vec<NodeAddr> = observation.view.answering().map(|(node, _)| node.address.clone()).collect();
-    let fresh = look(means.dialer.as_ref(), &addresses).await?;
+    let fresh = look(means.dialer.as_ref(), &observation.answering()).await?;
     let members = means.fleet.members().await?;
     if let Some(why) = may_be_kept(&observation.view, &fresh.view, &members, slots) {
         return Err(NotGivenUp::MayBeKept(why));

@@ -82,8 +82,8 @@ impl Past {
     }
 
     /// How many keys each primary held when it last answered.
-    pub(super) fn keys(&self) -> BTreeMap<NodeId, u64> {
-        self.keys.clone()
+    pub(super) const fn keys(&self) -> &BTreeMap<NodeId, u64> {
+        &self.keys
     }
 
     /// Takes in what has become of a step.

@@ -22,7 +22,7 @@ use std::{
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use topology::{
-    ClusterView, NodeAddr, NodeId,
+    ClusterView, NodeId,
     plan::{Action, FailoverKind, NodeRef, Plan},
     repair::{RepairRefusal, Wanted, decide, plan},
 };
@@ -267,7 +267,7 @@ async fn repair(
     stop: CancellationToken,
     progress: &Mutex<Option<String>>,
 ) -> Result<(), Failed> {
-    let fresh = look(means.dialer.as_ref(), &addresses(observation)).await?;
+    let fresh = look(means.dialer.as_ref(), &observation.answering()).await?;
     let held = held(&fresh, true).await?;
     let repairs = decide(&fresh.view, &held, Wanted::default())?;
     let mut plan = plan(&fresh.view, &repairs);
@@ -288,10 +288,6 @@ fn ended(outcome: Result<(), RunError>) -> Result<(), Failed> {
     }
 }
 
-fn addresses(observation: &Observation) -> Vec<NodeAddr> {
-    observation.view.answering().map(|(node, _)| node.address.clone()).collect()
-}
-
 fn note(progress: &Mutex<Option<String>>, told: &Progress) {
     if let Some(words) = words(told) {
         *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
@@ -300,14 +296,14 @@ fn note(progress: &Mutex<Option<String>>, told: &Progress) {
 
 /// Ends a member for good, with the proof from a look that is made now.
 async fn remove(means: &Means, member: &str, node: Option<&NodeRef>, observation: &Observation) -> Result<(), Failed> {
-    let fresh = look(means.dialer.as_ref(), &addresses(observation)).await?;
+    let fresh = look(means.dialer.as_ref(), &observation.answering()).await?;
     let proof = MayGo::by(&fresh.view, node.map(|node| node.id))?;
     Ok(means.fleet.remove(member, proof).await?)
 }
 
 /// Restarts a member's server, with the proof from a look that is made now.
 async fn restart(means: &Means, member: &str, node: Option<&NodeRef>, observation: &Observation) -> Result<(), Failed> {
-    let addresses = addresses(observation);
+    let addresses = observation.answering();
     // Where nobody answers there is nobody to lose.
     let view =
         if addresses.is_empty() { ClusterView::default() } else { look(means.dialer.as_ref(), &addresses).await?.view };

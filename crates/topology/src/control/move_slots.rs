@@ -42,11 +42,11 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         decision.step(Action::AwaitService { nodes: idle }, "a node that does not serve takes no keys");
         return ControlFlow::Continue(());
     }
-    let unprepared: Vec<(NodeRef, NodeRef)> = target.unprepared(situation, &moves);
     if let Some(why) = shared_epoch(&situation.view, &moves) {
         decision.wait("slots to their place", why);
         return ControlFlow::Continue(());
     }
+    let unprepared: Vec<(NodeRef, NodeRef)> = target.unprepared(situation, &moves);
     if !unprepared.is_empty() {
         for (from, to) in unprepared {
             let reason = format!("it is to know the functions that {} knows", from.address);

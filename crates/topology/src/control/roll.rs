@@ -43,7 +43,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         decision.wait(what, why);
     }
     if let Some(stuck) = behind().find(|placed| is_stuck(situation, placed)) {
-        restart(decision, stuck, "it does not answer, and is to run with something else".to_owned());
+        decision.step(restart_of(stuck), "it does not answer, and is to run with something else");
         return ControlFlow::Continue(());
     }
     let is_refused = situation.members.iter().any(|placed| matches!(placed.member.update, Update::Refused(_)));
@@ -131,10 +131,6 @@ fn update_of(placed: &Placed<'_>) -> Action {
 
 fn restart_of(placed: &Placed<'_>) -> Action {
     Action::RestartMember { member: placed.member.name.clone(), node: placed.node.clone() }
-}
-
-fn restart(decision: &mut Decision, placed: &Placed<'_>, reason: String) {
-    decision.step(restart_of(placed), reason);
 }
 
 /// Whether a member that is behind serves nobody, whatever it runs with: it has nothing to lose, as after an update that was taken back.
