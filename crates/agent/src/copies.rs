@@ -47,9 +47,8 @@ impl CopyOf {
 /// Waits, when this member has lost its data, as long as a replica of it has a copy and has not taken its place.
 pub(crate) async fn are_safe(shared: &Shared) {
     let directory = &shared.directory;
-    let own = directory.kept_entries().into_iter().find(|entry| entry.flags.has(&Flag::Myself));
     // Replicas get their data from others.
-    if directory.holds_data() || own.as_ref().is_some_and(|own| own.primary.is_some()) {
+    if directory.holds_data() || directory.kept_node().is_some_and(|own| own.primary.is_some()) {
         return;
     }
     let address = shared.own_address(shared.run().port);
@@ -84,7 +83,7 @@ async fn replica_with_copy(shared: &Shared, address: &NodeAddr) -> Option<NodeAd
 }
 
 fn copy(neighbour: &Neighbour, accounts: &[Account]) -> Option<CopyOf> {
-    match accounts.iter().find(|account| account.address.same_endpoint(&neighbour.server)) {
+    match neighbour.account(accounts) {
         Some(account) => account.copy.clone(),
         None => CopyOf::kept(&neighbour.directory),
     }

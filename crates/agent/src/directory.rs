@@ -57,14 +57,14 @@ impl MemberDirectory {
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
-    /// The primary that the data is a copy of.
-    pub(crate) fn kept_primary(&self) -> Option<NodeId> {
-        self.kept_entries().into_iter().find(|entry| entry.flags.has(&Flag::Myself))?.primary
+    /// The node that the data belongs to.
+    pub(crate) fn kept_node(&self) -> Option<NodeEntry> {
+        self.kept_entries().into_iter().find(|entry| entry.flags.has(&Flag::Myself))
     }
 
-    /// The node id that the data belongs to.
+    /// Its id.
     pub fn kept_id(&self) -> Option<NodeId> {
-        self.kept_entries().iter().find(|entry| entry.flags.has(&Flag::Myself)).map(|entry| entry.id)
+        Some(self.kept_node()?.id)
     }
 
     /// That the data is to go before the next start, written by who orders that.

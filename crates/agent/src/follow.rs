@@ -3,7 +3,7 @@
 use crate::{
     events,
     partition::{Followed, Partition, Side},
-    shared::{Run, Shared},
+    shared::{Run, Shared, another},
     sockets,
 };
 use operations::port::{Command, Trouble};
@@ -11,7 +11,6 @@ use rustix::process::{Pid, getpid};
 use std::{future::pending, io, net::Ipv4Addr, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
     time::{Instant, sleep, timeout},
 };
 
@@ -146,12 +145,6 @@ async fn after(pause: Option<Duration>) {
         Some(pause) => sleep(pause).await,
         None => pending().await,
     }
-}
-
-/// Waits until another server runs, or none.
-async fn another(runs: &mut watch::Receiver<Run>, run: Run) {
-    // The sender lives as long as the agent.
-    runs.wait_for(|now| (now.number, now.pid) != (run.number, run.pid)).await.map(drop).ok();
 }
 
 impl Shared {

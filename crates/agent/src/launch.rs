@@ -74,7 +74,7 @@ impl Running {
 /// # Errors
 /// When the server does not answer, or a file cannot be read or written.
 pub(crate) async fn take(shared: &Shared, wanted: Launch) -> Result<Running, TakeError> {
-    let directory = shared.directory();
+    let directory = &shared.directory;
     let pid = shared.run().pid.ok_or(Trouble::Refused)?;
     let told = Running::read(directory)?.filter(|running| running.server_pid == pid);
     let mut running = told.ok_or_else(|| Trouble::Protocol("another program runs there".to_owned()))?;
@@ -96,7 +96,7 @@ pub(crate) async fn take(shared: &Shared, wanted: Launch) -> Result<Running, Tak
         }
         // What it has taken it is to have after a crash, too.
         let mut member = Member::read(directory.path())?;
-        member.settings.clone_from(&running.launch.settings);
+        member.launch.settings.clone_from(&running.launch.settings);
         member.write(directory.path())?;
     }
     running.declined = (needs_restart || refusal.is_some()).then_some(Declined { launch: wanted, refusal });
@@ -108,12 +108,15 @@ pub(crate) async fn take(shared: &Shared, wanted: Launch) -> Result<Running, Tak
 async fn set(shared: &Shared, name: &str, value: &str) -> Result<Outcome, Trouble> {
     match shared.send(Command::ConfigSet(name.to_owned(), value.to_owned())).await {
         Ok(()) => Ok(Outcome::Taken),
-        Err(Trouble::Refusal(why)) if why.contains("immutable") || why.contains("protected") => {
-            Ok(Outcome::NeedsRestart)
-        }
+        Err(Trouble::Refusal(why)) if is_for_starts(&why) => Ok(Outcome::NeedsRestart),
         Err(Trouble::Refusal(why)) => Ok(Outcome::Refused(why)),
         Err(trouble) => Err(trouble),
     }
+}
+
+/// Whether a server refuses a setting (`CONFIG SET`) since it takes it only when it starts.
+pub fn is_for_starts(refusal: &str) -> bool {
+    refusal.contains("immutable") || refusal.contains("protected")
 }
 
 /// Why it is not known what a server has taken.

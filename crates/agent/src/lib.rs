@@ -56,7 +56,7 @@ pub use error::AgentError;
 pub use exec::{ExecError, exec_server};
 pub use file::FileError;
 pub use happening::Happening;
-pub use launch::{Declined, Launch, Running};
+pub use launch::{Declined, Launch, Running, is_for_starts};
 pub use member::{Api, Member};
 pub use partition::{Cut, Followed, Partition};
 pub use server::SECRET_VARIABLES;

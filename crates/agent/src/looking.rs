@@ -1,12 +1,9 @@
 //! Looking at the own server, again and again.
 
-use crate::shared::{Run, Shared};
+use crate::shared::{Shared, another};
 use operations::port::Trouble;
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use topology::{Flag, NodeEntry, NodeView};
 
 /// Time between two looks when all is calm.
@@ -41,12 +38,6 @@ pub(crate) async fn keep_looking(shared: Arc<Shared>) {
             () = another(&mut runs, run) => {}
         }
     }
-}
-
-/// Waits for another run; what the agent is at otherwise makes no difference.
-async fn another(runs: &mut watch::Receiver<Run>, run: Run) {
-    // The sender lives as long as the agent.
-    runs.wait_for(|now| (now.number, now.pid) != (run.number, run.pid)).await.map(drop).ok();
 }
 
 /// How long until the next look, when it has been so for this long.

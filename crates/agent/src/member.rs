@@ -18,8 +18,9 @@ pub(crate) const STOP_SECONDS: u64 = 10;
 /// What an agent starts: the file `member.json`. It is read again before each start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// The server's program: an absolute path, or a name that the environment's `PATH` leads to.
-    pub program: PathBuf,
+    /// What its server is started with. Its program is an absolute path, or a name that the environment's `PATH` leads to.
+    #[serde(flatten)]
+    pub launch: Launch,
     /// The program's arguments. They can be seen by every user of the machine: no secrets.
     pub arguments: Vec<String>,
     /// The port on which the server listens for clients.
@@ -27,15 +28,6 @@ pub struct Member {
     /// How long the server may take to end after SIGTERM before it is killed, in seconds.
     #[serde(default = "stop_seconds")]
     pub stop_seconds: u64,
-    /// The version that the program told when it was chosen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Settings of the server beyond those of its configuration file, which they override. No secrets.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub settings: BTreeMap<String, String>,
-    /// Counts the restarts that were asked for without anything else.
-    #[serde(default)]
-    pub round: u64,
     /// Where the agent answers; without it nobody is answered, and the agent does nothing but start its server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,
@@ -64,21 +56,8 @@ const fn stop_seconds() -> u64 {
 impl Member {
     /// A member that runs this program, and has 10 s to stop.
     pub fn new(program: impl Into<PathBuf>, arguments: Vec<String>, port: u16) -> Self {
-        let (program, settings) = (program.into(), BTreeMap::new());
-        Self { program, arguments, port, stop_seconds: STOP_SECONDS, version: None, settings, round: 0, api: None }
-    }
-
-    /// What its server is started with.
-    pub fn launch(&self) -> Launch {
-        let (program, version) = (self.program.clone(), self.version.clone());
-        Launch { program, version, settings: self.settings.clone(), round: self.round }
-    }
-
-    /// The same member, to be started with this.
-    #[must_use]
-    pub fn with(mut self, launch: Launch) -> Self {
-        Launch { program: self.program, version: self.version, settings: self.settings, round: self.round } = launch;
-        self
+        let launch = Launch { program: program.into(), version: None, settings: BTreeMap::new(), round: 0 };
+        Self { launch, arguments, port, stop_seconds: STOP_SECONDS, api: None }
     }
 
     /// The same member, whose agent answers on this port of the machine itself.

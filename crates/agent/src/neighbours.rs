@@ -1,6 +1,6 @@
 //! Where the agents of the other members are.
 
-use crate::{Member, MemberDirectory};
+use crate::{Member, MemberDirectory, account::Account};
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
@@ -29,6 +29,13 @@ pub(crate) struct Neighbour {
     pub(crate) agent: SocketAddr,
     /// Where its data is.
     pub(crate) directory: MemberDirectory,
+}
+
+impl Neighbour {
+    /// What its agent has told, if it is among these.
+    pub(crate) fn account<'a>(&self, accounts: &'a [Account]) -> Option<&'a Account> {
+        accounts.iter().find(|account| account.address.same_endpoint(&self.server))
+    }
 }
 
 impl Neighbourhood {

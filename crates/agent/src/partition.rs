@@ -8,7 +8,6 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
-    io,
     net::Ipv4Addr,
     path::Path,
     sync::{
@@ -65,10 +64,7 @@ impl Partition {
     /// # Errors
     /// When there is a file, and it cannot be read.
     pub fn read(path: &Path) -> Result<Self, FileError> {
-        match file::read(path) {
-            Err(FileError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            outcome => outcome,
-        }
+        Ok(file::read_if_there(path)?.unwrap_or_default())
     }
 
     /// Replaces the file.

@@ -51,7 +51,7 @@ pub(crate) struct Server {
 /// Settings as a configuration file of the server: a value in double quotes may hold spaces, and is empty where it is "".
 fn settings(member: &Member) -> String {
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
-    let lines = member.settings.iter().map(|(name, value)| format!("{name} \"{}\"", quoted(value)));
+    let lines = member.launch.settings.iter().map(|(name, value)| format!("{name} \"{}\"", quoted(value)));
     lines.chain([String::new()]).collect::<Vec<_>>().join("\n")
 }
 
@@ -65,8 +65,8 @@ impl Server {
         let (log_from, errors, output) = log.map_err(|source| StartError::Log { path, source })?;
         let mut command = Command::new(exec_program);
         command.arg0("tribune").arg("exec-server").arg(directory.server_lock()).arg(std::process::id().to_string());
-        command.arg("--").arg(&member.program).args(&member.arguments);
-        if !member.settings.is_empty() {
+        command.arg("--").arg(&member.launch.program).args(&member.arguments);
+        if !member.launch.settings.is_empty() {
             let path = directory.settings_conf();
             fs::write(&path, settings(&member))
                 .map_err(|source| StartError::Settings { path: path.clone(), source })?;

@@ -113,11 +113,6 @@ impl Shared {
         }
     }
 
-    /// The member's directory.
-    pub(crate) const fn directory(&self) -> &MemberDirectory {
-        &self.directory
-    }
-
     /// What this agent asks others as; none without a token.
     pub(crate) fn caller(&self) -> Option<Caller<'_>> {
         Some(Caller { token: self.token.as_ref()?, source: &self.source })
@@ -292,7 +287,7 @@ impl Shared {
         let mut said = seen.view.as_ref().map(|view| Said::of(view)).unwrap_or_default();
         if run.pid.is_none() {
             // What it comes back as.
-            said.primary = self.directory.kept_primary();
+            said.primary = self.directory.kept_node().and_then(|node| node.primary);
         }
         let bus_port = seen.view.as_ref().and_then(|view| view.myself.endpoint.bus_port);
         let address = self.own_address(run.port);
@@ -333,6 +328,12 @@ impl Shared {
     pub(crate) fn last_answer(&self) -> Option<Duration> {
         self.seen.borrow().at.map(|at| at.elapsed())
     }
+}
+
+/// Waits for another run than this one; what the agent is at otherwise makes no difference.
+pub(crate) async fn another(runs: &mut watch::Receiver<Run>, run: Run) {
+    // The sender lives as long as the agent.
+    runs.wait_for(|now| (now.number, now.pid) != (run.number, run.pid)).await.map(drop).ok();
 }
 
 /// Sends one command.

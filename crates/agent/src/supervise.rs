@@ -161,12 +161,12 @@ impl Agent {
         let more = follow::arguments(source, self.shared.neighbourhood.own_host());
         let server = Server::start(&self.directory, &self.exec_program, &more)?;
         self.shared.begun(server.pid(), server.member.port, source);
-        let running = Running { server_pid: server.pid(), launch: server.member.launch(), declined: None };
+        let running = Running { server_pid: server.pid(), launch: server.member.launch.clone(), declined: None };
         if let Err(error) = running.write(&self.directory) {
             events::tell(error);
         }
         self.report.started(server.pid(), self.backoff.in_crash_loop());
-        let (program, port) = (server.member.program.display(), server.member.port);
+        let (program, port) = (server.member.launch.program.display(), server.member.port);
         events::tell(format_args!("started {program} for port {port} as process {}", server.pid()));
         Ok(server)
     }

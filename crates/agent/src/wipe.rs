@@ -71,7 +71,7 @@ pub(crate) async fn unneeded(shared: &Shared, wipe: Wipe) {
 fn obstacle(node: NodeId, neighbours: &[Neighbour], accounts: &[Account]) -> Option<String> {
     neighbours.iter().find_map(|neighbour| {
         let server = &neighbour.server;
-        let Some(account) = accounts.iter().find(|account| account.address.same_endpoint(server)) else {
+        let Some(account) = neighbour.account(accounts) else {
             return Some(format!("the agent of {server} does not answer"));
         };
         if account.said.primary == Some(node) {

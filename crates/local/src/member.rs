@@ -112,8 +112,9 @@ pub(crate) fn write(port: u16, directory: &MemberDirectory, launch: Launch, toke
     let conf = directory.server_conf();
     fs::write(&conf, configuration(port)).map_err(|source| LocalError::Directory { path: conf.clone(), source })?;
     let arguments = vec![conf.to_string_lossy().into_owned()];
-    let member = Member::new(&launch.program, arguments, port).answering(port.saturating_add(checks::AGENT), token);
-    Ok(member.with(launch).write(directory.path())?)
+    let mut member = Member::new(&launch.program, arguments, port).answering(port.saturating_add(checks::AGENT), token);
+    member.launch = launch;
+    Ok(member.write(directory.path())?)
 }
 
 fn configuration(port: u16) -> String {

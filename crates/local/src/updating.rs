@@ -40,7 +40,7 @@ impl Cluster {
         let member = Member::read(directory.path())?;
         let running = Running::read(&directory)?.filter(|running| Some(running.server_pid) == status.server_pid);
         let Some(running) = running else {
-            return Ok(if is_same(&member.launch(), wanted) { Update::Current } else { Update::NeedsRestart });
+            return Ok(if is_same(&member.launch, wanted) { Update::Current } else { Update::NeedsRestart });
         };
         if is_same(&running.launch, wanted) {
             return Ok(Update::Current);
@@ -67,7 +67,8 @@ impl Cluster {
     /// Ends a member's server orderly, with its agent; the supervisor starts both again, the server with what it is to run with.
     pub(crate) async fn restart(&self, port: u16) -> Result<(), LocalError> {
         let directory = self.member_directory(port);
-        let member = Member::read(directory.path())?.with(self.settings()?.launch());
+        let mut member = Member::read(directory.path())?;
+        member.launch = self.settings()?.launch();
         member.write(directory.path())?;
         let lock = directory.agent_lock();
         let Some(agent) = lock::signal_holder(&lock, Signal::TERM)? else { return Ok(()) };

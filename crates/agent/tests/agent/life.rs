@@ -75,7 +75,7 @@ fn a_crash_loop_is_told_with_its_reason_and_ends_when_asked_to_start_now() {
 fn a_program_that_is_missing_is_named() {
     let place = Place::new(IDLE);
     let mut missing = member();
-    missing.program = "/nowhere/valkey-server".into();
+    missing.launch.program = "/nowhere/valkey-server".into();
     missing.write(place.path()).unwrap();
     let agent = place.start();
     let state = agent.state_when("a pause", |state| state.phase == Phase::Waiting);

@@ -2,6 +2,7 @@
 
 mod changing;
 pub(crate) mod chaos;
+mod consent;
 mod faults;
 mod hold;
 mod keeping;

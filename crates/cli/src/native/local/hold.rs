@@ -3,13 +3,13 @@
 use super::{
     Name,
     changing::{settings_of, until_settled},
+    consent::Consent,
     keeping, program,
 };
 use crate::{
     failure::{ExitStatus, Failure},
     native::units,
     printer::{GREEN, Printer},
-    prompt,
 };
 use clap::Args;
 use std::time::Duration;
@@ -63,9 +63,7 @@ pub(crate) async fn approve(arguments: &ApproveArgs, printer: &mut Printer) -> R
     };
     printer.out(&keeping::text(&report, Duration::ZERO, &cluster));
     let question = "yes lets the loop do this, and what comes after it, until nothing is left to be done.";
-    if !arguments.yes && !prompt::confirm(printer, question)? {
-        return Err(Failure::new("not confirmed; nothing was changed"));
-    }
+    Consent { yes: arguments.yes, dry_run: false }.is_given(question, printer)?;
     cluster.approve()?;
     until_settled(&cluster, &settings, printer).await?;
     printer.out(&format!("{GREEN}done{GREEN:#}: the loop is held again    {}\n", units::duration(printer.elapsed())));

@@ -1,6 +1,6 @@
 //! `tribune local add` and `remove`
 
-use super::{Name, address, connector, look_through, program};
+use super::{Name, address, connector, consent::Consent, look_through, program};
 use crate::{
     failure::{ExitStatus, Failure},
     native::{
@@ -10,7 +10,6 @@ use crate::{
         units,
     },
     printer::{GREEN, Printer},
-    prompt,
 };
 use clap::Args;
 use local::{Cluster, LocalError, Ready, wait_until_ready};
@@ -145,13 +144,10 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
     if let Some(plan) = &plan {
         printer.out(&plan_text::text(plan, Look::on(printer, None)));
     }
-    if arguments.dry_run {
-        printer.out("  Nothing has been changed: add --yes.\n");
-        return Ok(ExitStatus::Done);
-    }
     let question = format!("yes removes the member on port {port} with its data for good.");
-    if !arguments.yes && !prompt::confirm(printer, &question)? {
-        return Err(Failure::new("not confirmed; nothing was changed"));
+    let consent = Consent { yes: arguments.yes, dry_run: arguments.dry_run };
+    if !consent.is_given(&question, printer)? {
+        return Ok(ExitStatus::Done);
     }
     // Whatever becomes of this command, the loop is not to put another one in its place.
     if !leaving {

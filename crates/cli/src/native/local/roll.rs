@@ -3,13 +3,13 @@
 use super::{
     Name, again,
     changing::{change_to, settings_of},
+    consent::Consent,
     program,
 };
 use crate::{
     failure::{ExitStatus, Failure},
     native::units,
     printer::{GREEN, Printer},
-    prompt,
 };
 use clap::Args;
 use local::Engine;
@@ -52,13 +52,10 @@ pub(crate) async fn run(arguments: &RollArgs, printer: &mut Printer) -> Result<E
     } else {
         format!("{members} from {from} to {to}\n{}", how(settings.replicas))
     });
-    if arguments.dry_run {
-        printer.out("  Nothing has been changed: add --yes.\n");
-        return Ok(ExitStatus::Done);
-    }
     let question = "yes lets the loop restart the servers so; no write that was acknowledged is lost on the way.";
-    if wanted != settings && !arguments.yes && !prompt::confirm(printer, question)? {
-        return Err(Failure::new("not confirmed; nothing was changed"));
+    let consent = Consent { yes: arguments.yes || wanted == settings, dry_run: arguments.dry_run };
+    if !consent.is_given(question, printer)? {
+        return Ok(ExitStatus::Done);
     }
     if let Err(failure) = change_to(&cluster, lock, &wanted, printer).await {
         let back = format!(

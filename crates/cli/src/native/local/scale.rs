@@ -3,12 +3,12 @@
 use super::{
     Name,
     changing::{change_to, settings_of},
+    consent::Consent,
 };
 use crate::{
     failure::{ExitStatus, Failure},
     native::units,
     printer::{GREEN, Printer},
-    prompt,
 };
 use clap::Args;
 use local::Settings;
@@ -53,18 +53,15 @@ pub(crate) async fn run(arguments: &ScaleArgs, printer: &mut Printer) -> Result<
     wanted.takeover = arguments.takeover.unwrap_or(settings.takeover);
     wanted.when_shard_lost = arguments.when_shard_lost.unwrap_or(settings.when_shard_lost);
     printer.out(&change(&settings, &wanted));
-    if arguments.dry_run {
-        printer.out("  Nothing has been changed: add --yes.\n");
-        return Ok(ExitStatus::Done);
-    }
     let question =
         if wanted.when_shard_lost != settings.when_shard_lost && wanted.when_shard_lost == WhenShardLost::Recreate {
             "yes gives up the data of shards of which no copy is left, now and from now on; that cannot be undone."
         } else {
             "yes lets the loop change the cluster to that shape; no key is lost on the way."
         };
-    if wanted != settings && !arguments.yes && !prompt::confirm(printer, question)? {
-        return Err(Failure::new("not confirmed; nothing was changed"));
+    let consent = Consent { yes: arguments.yes || wanted == settings, dry_run: arguments.dry_run };
+    if !consent.is_given(question, printer)? {
+        return Ok(ExitStatus::Done);
     }
     change_to(&cluster, lock, &wanted, printer).await?;
     let shape = shape(&wanted);

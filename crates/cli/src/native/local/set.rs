@@ -3,13 +3,14 @@
 use super::{
     Name, again,
     changing::{change_to, settings_of},
-    connector, program,
+    connector,
+    consent::Consent,
+    program,
 };
 use crate::{
     failure::{ExitStatus, Failure},
     native::units,
     printer::{GREEN, Printer},
-    prompt,
 };
 use clap::Args;
 use local::{Cluster, Settings, address};
@@ -104,13 +105,10 @@ pub(crate) async fn run(arguments: &SetArgs, printer: &mut Printer) -> Result<Ex
     let value = arguments.value.as_deref().unwrap_or("what its file says");
     let was = before.as_deref().unwrap_or("what its file says");
     printer.out(&format!("{name} of {members} from {was} to {value}\n  {how}\n"));
-    if arguments.dry_run {
-        printer.out("  Nothing has been changed: add --yes.\n");
-        return Ok(ExitStatus::Done);
-    }
     let question = "yes lets the loop give it to all servers; no write that was acknowledged is lost on the way.";
-    if wanted != settings && !arguments.yes && !prompt::confirm(printer, question)? {
-        return Err(Failure::new("not confirmed; nothing was changed"));
+    let consent = Consent { yes: arguments.yes || wanted == settings, dry_run: arguments.dry_run };
+    if !consent.is_given(question, printer)? {
+        return Ok(ExitStatus::Done);
     }
     match change_to(&cluster, lock, &wanted, printer).await {
         Ok(()) => {}
@@ -161,7 +159,6 @@ async fn way(cluster: &Cluster, name: &str, value: Option<&str>) -> Result<Way, 
     };
     // What it has already is no change, and is refused where no change is possible.
     let outcome = ask(Command::ConfigSet(name.to_owned(), now.into_owned())).await?;
-    let refused =
-        |reply: &Reply| matches!(reply, Reply::Error(why) if why.contains("immutable") || why.contains("protected"));
+    let refused = |reply: &Reply| matches!(reply, Reply::Error(why) if agent::is_for_starts(why));
     Ok(if outcome.iter().any(refused) { Way::ByRestart } else { Way::AtRunTime })
 }

@@ -1,7 +1,9 @@
 //! `tribune local wipe`
 
 use super::{
-    Name, look_through,
+    Name,
+    consent::Consent,
+    look_through,
     membership::{must_run, node_at},
     program,
 };
@@ -9,7 +11,6 @@ use crate::{
     failure::{ExitStatus, Failure},
     native::units,
     printer::Printer,
-    prompt,
 };
 use clap::Args;
 use std::collections::BTreeSet;
@@ -52,13 +53,10 @@ pub(crate) async fn run(arguments: &WipeArgs, printer: &mut Printer) -> Result<E
     for port in &ports {
         printer.out(&format!("{port}  {}\n", loss(&view, *port)));
     }
-    if arguments.dry_run {
-        printer.out("  Nothing has been changed: add --yes.\n");
-        return Ok(ExitStatus::Done);
-    }
     let question = format!("yes removes all data of {} for good.", units::count(ports.len(), "member"));
-    if !arguments.yes && !prompt::confirm(printer, &question)? {
-        return Err(Failure::new("not confirmed; nothing was changed"));
+    let consent = Consent { yes: arguments.yes, dry_run: arguments.dry_run };
+    if !consent.is_given(&question, printer)? {
+        return Ok(ExitStatus::Done);
     }
     for port in &ports {
         cluster.wipe(*port)?;
