@@ -40,6 +40,8 @@ const PLATFORM: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_millis(100);
 /// Between two looks at a cluster that is as it should be.
 const CALM: Duration = Duration::from_secs(1);
+/// How long a cluster that is as it should be is only asked whether it still is what it was.
+const QUIET: Duration = Duration::from_secs(5);
 /// Just long enough for what was begun to show.
 const AT_ONCE: Duration = Duration::from_millis(10);
 
@@ -64,13 +66,22 @@ pub struct Control<'a> {
     eyes: Eyes,
     past: Past,
     work: Work,
+    quiet: Option<Quiet>,
+}
+
+/// What a whole look was about that left nothing to do.
+struct Quiet {
+    begun: Instant,
+    desired: Desired,
+    members: Vec<FleetMember>,
+    held: Option<String>,
 }
 
 impl<'a> Control<'a> {
     /// A loop that has not looked yet. It follows what is desired, and tells of itself whenever that changes.
     pub fn new(means: Means, desired: watch::Receiver<Desired>, tell: &'a (dyn Fn(&Report) + Send + Sync)) -> Self {
         let eyes = Eyes::new(Arc::clone(&means.dialer));
-        Self { means, desired, tell, eyes, past: Past::default(), work: Work::default() }
+        Self { means, desired, tell, eyes, past: Past::default(), work: Work::default(), quiet: None }
     }
 
     /// Keeps the cluster in its shape, for ever. To end it, drop it: what runs ends between two commands.
@@ -101,6 +112,10 @@ impl<'a> Control<'a> {
                 return CALM;
             }
         };
+        let held = fleet.held();
+        if self.is_quiet(&desired, &members, held.as_ref()).await {
+            return CALM;
+        }
         let addresses: Vec<NodeAddr> = members.iter().filter_map(|member| member.address.clone()).collect();
         let Self { eyes, work, .. } = self;
         let observation = work.while_it_goes_on(eyes.look(&addresses, LOOK)).await;
@@ -108,11 +123,24 @@ impl<'a> Control<'a> {
         let memory = self.past.memory(Instant::now(), self.work.under_way());
         let world = World { desired: &desired, members: &members, view: &observation.view, memory: &memory };
         let decision = decide(&world);
-        let held = fleet.held();
         if held.is_none() {
             self.act(&decision, observation);
         }
-        self.report(desired, decision, held, fleet.losses())
+        let (report, pause) = self.report(desired, decision, held, fleet.losses());
+        (self.tell)(&report);
+        let Report { settled, desired, held, .. } = report;
+        self.quiet = settled.then(|| Quiet { begun: Instant::now(), desired, members, held });
+        pause
+    }
+
+    /// Whether the last whole look left nothing to do, and nothing has changed since as far as few words tell. Nothing is begun by such
+    /// words: whatever differs is looked at whole.
+    async fn is_quiet(&self, desired: &Desired, members: &[FleetMember], held: Option<&String>) -> bool {
+        let is_same = |quiet: &Quiet| {
+            quiet.begun.elapsed() < QUIET
+                && (&quiet.desired, &quiet.members[..], quiet.held.as_ref()) == (desired, members, held)
+        };
+        self.quiet.as_ref().is_some_and(is_same) && self.eyes.is_still(LOOK).await
     }
 
     fn take_in(&mut self, members: &[FleetMember], observation: &Observation) {
@@ -131,7 +159,14 @@ impl<'a> Control<'a> {
         self.work.begin(&self.means, steps, &Arc::new(observation), self.past.keys());
     }
 
-    fn report(&mut self, desired: Desired, decision: Decision, held: Option<String>, losses: Vec<Loss>) -> Duration {
+    /// What the loop is at, and how long to wait before the next look.
+    fn report(
+        &mut self,
+        desired: Desired,
+        decision: Decision,
+        held: Option<String>,
+        losses: Vec<Loss>,
+    ) -> (Report, Duration) {
         let now = Instant::now();
         let settled = decision.is_settled() && self.work.is_empty();
         self.past.rest(now, settled);
@@ -147,12 +182,12 @@ impl<'a> Control<'a> {
             held,
             trouble: None,
         };
-        (self.tell)(&report);
-        match (report.settled, self.work.has_just_begun(now)) {
+        let pause = match (report.settled, self.work.has_just_begun(now)) {
             (true, _) => CALM,
             (false, true) => AT_ONCE,
             (false, false) => SOON,
-        }
+        };
+        (report, pause)
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 use topology::{
-    ClusterView, Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView, ObservedNode, Reply, Silence, create::NewNode,
+    ClusterInfo, ClusterView, Flag, Host, NodeAddr, NodeEntry, NodeId, NodeView, ObservedNode, Reply, ServerInfo,
+    Silence, create::NewNode,
 };
 
 /// What was seen of a cluster, and the links over which it was seen.
@@ -47,6 +48,15 @@ pub async fn ask(link: &dyn NodeLink) -> Result<NodeView, NodeError> {
 /// As [`ask`], at less cost: of `INFO` only what process the server is, whether it loads, whom it follows, and how many keys it holds.
 pub async fn ask_for_standing(link: &dyn NodeLink) -> Result<NodeView, NodeError> {
     ask_with(link, Command::Standing).await
+}
+
+/// Asks a server that said this before whether it still is what it was, in words whose number does not grow with the cluster's. Whatever
+/// else it says, or that it says nothing, is no.
+pub(crate) async fn is_still(link: &dyn NodeLink, view: &NodeView) -> bool {
+    let Ok(replies) = link.send(vec![Command::ClusterInfo, Command::Standing]).await else { return false };
+    let texts: Option<Vec<_>> = replies.iter().map(Reply::as_text).collect();
+    let Some([cluster, server]) = texts.as_deref() else { return false };
+    view.is_still(&ClusterInfo::parse(cluster), &ServerInfo::parse(server))
 }
 
 async fn ask_with(link: &dyn NodeLink, info: Command) -> Result<NodeView, NodeError> {
@@ -153,7 +163,7 @@ impl Search {
         };
         let id = answer.view.myself.id;
         let mut found = Vec::new();
-        for entry in &answer.view.peers {
+        for entry in answer.view.peers.iter() {
             if let Some(address) = dialable(entry).filter(|_| self.known.insert(entry.id)) {
                 self.heard.push((entry.id, address.clone()));
                 found.push((address, entry.id));
@@ -176,7 +186,7 @@ impl Search {
             return Err(NoEntry { first: errors.next().unwrap_or_else(none), others: errors.collect() });
         };
         let mut order = vec![first];
-        let first_peers = answers.get(&first).into_iter().flat_map(|(_, answer)| &answer.view.peers);
+        let first_peers = answers.get(&first).into_iter().flat_map(|(_, answer)| answer.view.peers.iter());
         order.extend(first_peers.filter(|peer| dialable(peer).is_some()).map(|peer| peer.id));
         order.extend(heard.iter().map(|(id, _)| *id));
         order.extend(answers.keys());

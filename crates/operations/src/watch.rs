@@ -139,7 +139,7 @@ impl<'a> Watch<'a> {
         let mut known: BTreeMap<NodeId, Option<NodeAddr>> = BTreeMap::new();
         for told in self.nodes.values().filter_map(|node| node.latest.as_ref().ok()) {
             known.entry(told.view.myself.id).or_default();
-            for peer in &told.view.peers {
+            for peer in told.view.peers.iter() {
                 let address = known.entry(peer.id).or_default();
                 *address = address.take().or_else(|| dialable(peer));
             }

@@ -96,7 +96,7 @@ impl World {
     fn refusal_while_loading(&self, at: At, command: &Command) -> Option<Reply> {
         let server = self.servers.get(at).filter(|server| server.process == Process::Loading)?;
         let is_told = match command {
-            Command::Info | Command::Keyspace => true,
+            Command::Info | Command::Standing | Command::Keyspace => true,
             Command::ClusterNodes | Command::ClusterInfo | Command::ClusterShards => {
                 server.profile.answers_while_loading
             }

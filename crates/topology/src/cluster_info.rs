@@ -7,6 +7,10 @@ pub struct ClusterInfo {
     pub state_ok: bool,
     /// `cluster_slots_assigned`, 0 to 16384.
     pub slots_assigned: u16,
+    /// `cluster_slots_pfail`: of owners that this node alone has not heard within the node timeout.
+    pub slots_suspected: u16,
+    /// `cluster_slots_fail`: of owners that a majority has not heard.
+    pub slots_failed: u16,
     /// `cluster_known_nodes`, itself included.
     pub known_nodes: usize,
     /// `cluster_size`: primaries that own slots.
@@ -22,6 +26,11 @@ pub struct ClusterInfo {
 }
 
 impl ClusterInfo {
+    /// All of it that does not count on while nothing happens.
+    pub(crate) fn essence(&self) -> Self {
+        Self { published_received: 0, meets_received: 0, ..self.clone() }
+    }
+
     /// Reads the reply of `CLUSTER INFO`; missing fields are zero.
     pub fn parse(text: &str) -> Self {
         let mut info = Self::default();
@@ -31,6 +40,8 @@ impl ClusterInfo {
             match name {
                 "cluster_state" => info.state_ok = value == "ok",
                 "cluster_slots_assigned" => info.slots_assigned = value.parse().unwrap_or_default(),
+                "cluster_slots_pfail" => info.slots_suspected = value.parse().unwrap_or_default(),
+                "cluster_slots_fail" => info.slots_failed = value.parse().unwrap_or_default(),
                 "cluster_known_nodes" => info.known_nodes = value.parse().unwrap_or_default(),
                 "cluster_size" => info.size = value.parse().unwrap_or_default(),
                 "cluster_current_epoch" => info.current_epoch = number(),

@@ -103,6 +103,15 @@ impl ServerInfo {
         (major_number, minor_number, patch_number) >= (major, minor, patch)
     }
 
+    /// Which process it is, whether it has data, and its replication, but for how far that has come.
+    pub(crate) fn essence(&self) -> impl PartialEq {
+        let process = (self.process_id, self.loading, self.keys() > 0);
+        let links = (self.connected_replicas, self.primary_link_up, self.sync_in_progress);
+        let histories =
+            (self.replication_id.clone(), self.earlier_replication_id.clone(), self.earlier_replication_end);
+        (process, links, histories)
+    }
+
     /// Reads the reply of `INFO`.
     pub fn parse(text: &str) -> Self {
         let mut info = Self::default();

@@ -1,7 +1,7 @@
 //! Looking at members and whatever they know, again and again, over links that stay open.
 
 use crate::{
-    observe::{Observation, ask, dialable, late, not_asked, silence},
+    observe::{Observation, ask, dialable, is_still, late, not_asked, silence},
     port::{Dialer, NodeError, NodeLink, Trouble},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use topology::{ClusterView, Host, NodeAddr, NodeId, NodeView, ObservedNode, Silence};
 
 /// Where a server is, without what else may be known of its address.
@@ -63,6 +63,17 @@ impl Eyes {
         }
         self.seen.retain(|place, _| wanted.contains(place));
         self.observation(addresses)
+    }
+
+    /// Whether all servers that the last look found answered then, and still are what they were: a look that costs each of them a few words,
+    /// where [`look`](Self::look) has each of them tell of all.
+    pub(super) async fn is_still(&self, within: Duration) -> bool {
+        let asked = self.seen.values().map(|seen| match (&seen.latest, &seen.link, seen.asked) {
+            (Ok(view), Some(link), None) => Some(is_still(link.as_ref(), view)),
+            _ => None,
+        });
+        let Some(asked) = asked.collect::<Option<FuturesUnordered<_>>>() else { return false };
+        timeout(within, asked.all(|is_still| async move { is_still })).await.unwrap_or(false)
     }
 
     fn is_open(&self, wanted: &BTreeSet<Place>) -> bool {

@@ -7,14 +7,15 @@ use topology::Reply;
 
 impl World {
     pub(super) fn ask(&mut self, at: At, command: &Command) -> Option<Reply> {
-        let replicas = if matches!(command, Command::Info) { self.count_replicas(at) } else { 0 };
+        let replicas = if matches!(command, Command::Info | Command::Standing) { self.count_replicas(at) } else { 0 };
         let now = self.bus.now;
         let server = self.servers.get_mut(at)?;
         Some(match command {
             Command::Ping => Reply::text("PONG"),
             Command::ClusterNodes => Reply::text(server.nodes_text()),
             Command::ClusterInfo => Reply::text(server.cluster_text()),
-            Command::Info => {
+            // Of what it tells, only this is read of a part, too.
+            Command::Info | Command::Standing => {
                 let primary = server.primary().and_then(|id| server.nodes.get(&id)).and_then(|known| known.address);
                 let primary = primary.map(|address| format!("{}\r\nmaster_port:{}", address.ip, address.port));
                 Reply::text(server.info_text(now, replicas, primary.as_deref()))

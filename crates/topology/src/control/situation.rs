@@ -247,7 +247,7 @@ fn alone(view: &ClusterView, group: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let is_last = |said: &NodeView| said.myself.is_replica() && of_group().count() == 1;
     let bare = of_group().filter(|said| said.myself.slots.is_empty() && !is_last(said));
     let mut alone: BTreeSet<NodeId> = bare.map(|said| said.myself.id).collect();
-    for peer in of_group().flat_map(|said| &said.peers) {
+    for peer in of_group().flat_map(|said| said.peers.iter()) {
         if alone.is_empty() {
             break;
         }

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// A fresh node as servers of 7.0 and later describe it, at this address.
 fn fresh(number: usize, host: &str, zone: Option<&str>) -> NewNode {
@@ -69,7 +70,7 @@ fn nodes_that_are_not_free_are_refused() {
     assert_eq!(refusal.to_string(), "127.0.0.1:7002 holds 12 keys in database 3");
 
     let mut nodes = six();
-    nodes[5].view.peers.push(fresh(9, "127.0.0.1", None).view.myself);
+    Arc::make_mut(&mut nodes[5].view.peers).push(fresh(9, "127.0.0.1", None).view.myself);
     let refusal = plan(&nodes, 1, Shards::AsManyAsPossible).unwrap_err();
     assert!(matches!(refusal, CreateRefusal::InAnotherCluster { strangers: 1, .. }));
 
@@ -97,7 +98,8 @@ fn run(nodes: &mut [NewNode], action: &Action) {
         Action::Meet { .. } => {
             let all: Vec<_> = nodes.iter().map(|node| node.view.myself.clone()).collect();
             for node in nodes {
-                node.view.peers = all.iter().filter(|entry| entry.id != node.view.myself.id).cloned().collect();
+                let others = all.iter().filter(|entry| entry.id != node.view.myself.id);
+                node.view.peers = Arc::new(others.cloned().collect());
             }
         }
         Action::Replicate { replica, primary } => {
@@ -112,7 +114,7 @@ fn run(nodes: &mut [NewNode], action: &Action) {
             let at = of(nodes, node.id);
             let view = &mut nodes[at].view;
             assert!(view.myself.slots.is_empty(), "a node is reset only without slots");
-            view.peers.clear();
+            Arc::make_mut(&mut view.peers).clear();
             view.myself.config_epoch = 0;
             view.myself.primary = None;
         }

@@ -1,6 +1,6 @@
 //! Clusters made by hand: healthy ones, to be spoilt one thing at a time.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 use topology::{ClusterView, Flags, NodeEntry, NodeId, NodeView, ObservedNode, Silence, SlotSet};
 
 /// A node of a cluster made by hand.
@@ -107,7 +107,7 @@ pub(crate) fn entry(view: &mut ClusterView, witness: usize, about: usize) -> &mu
     if view.myself.id == id(about) {
         &mut view.myself
     } else {
-        view.peers.iter_mut().find(|entry| entry.id == id(about)).unwrap()
+        Arc::make_mut(&mut view.peers).iter_mut().find(|entry| entry.id == id(about)).unwrap()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{nodes, of, one, texts};
 use crate::hand::{entry, flag, id, own, said, silence, six};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use topology::{
     ClusterView, NodeId,
     findings::{FindingCode, node_timeouts},
@@ -17,7 +17,7 @@ pub(super) fn one_node_behind() -> ClusterView {
 
 pub(super) fn one_node_does_not_know_another() -> ClusterView {
     let mut view = six();
-    said(&mut view, 3).peers.retain(|entry| entry.id != id(1));
+    Arc::make_mut(&mut said(&mut view, 3).peers).retain(|entry| entry.id != id(1));
     view
 }
 

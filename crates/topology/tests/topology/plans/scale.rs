@@ -6,7 +6,7 @@ use crate::{
     model::{Model, in_order, moved, open},
 };
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 use topology::{
     plan::{Action, Plan},
     scale::{ScaleRefusal, plan},
@@ -223,7 +223,7 @@ fn a_replica_that_was_reset_and_not_met_again_is_met_and_used() {
     let mut view = model.view();
     // All others still take it for a replica, and it knows nobody.
     let lone = hand::said(&mut view, 2);
-    lone.peers.clear();
+    Arc::make_mut(&mut lone.peers).clear();
     lone.myself.primary = None;
     lone.myself.flags = "myself,master".parse().unwrap();
     lone.cluster.state_ok = false;
