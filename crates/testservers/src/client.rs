@@ -33,8 +33,16 @@ impl Client {
     /// The reply as text: strings and numbers as they are, elements of arrays one a line, nil as nothing, errors with
     /// the leading `-`.
     pub fn call(&mut self, arguments: &[&str]) -> io::Result<String> {
-        self.stream.get_mut().write_all(&encode(arguments))?;
+        self.send(arguments)?;
         read_reply(&mut self.stream)
+    }
+
+    /// Sends a command and waits for nothing.
+    ///
+    /// # Errors
+    /// When the connection is broken, or takes nothing for 5 seconds.
+    pub fn send(&mut self, arguments: &[&str]) -> io::Result<()> {
+        self.stream.get_mut().write_all(&encode(arguments))
     }
 }
 

@@ -214,11 +214,8 @@ fn reference((node, said): (&ObservedNode, &NodeView)) -> NodeRef {
 /// A silent node in whose place another answers owns nothing, whoever still says so: nodes believe no new owner of slots that
 /// they import.
 fn owners_answer(view: &ClusterView) -> Result<(), NotYet> {
-    let left_of = |slots: &SlotSet| {
-        view.answering().fold(slots.clone(), |left, (_, said)| left.difference(&said.myself.slots)).len()
-    };
     for (node, silence) in view.silent() {
-        let slots = view.account(node).map_or(0, |account| left_of(&account.slots));
+        let slots = view.account(node).map_or(0, |account| view.unclaimed(&account.slots).len());
         if slots > 0 {
             let (address, reason) = (node.address.clone(), silence.reason.clone());
             let cure = silence.advice.clone().filter(|_| silence.answers);

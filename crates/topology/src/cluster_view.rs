@@ -178,6 +178,11 @@ impl ClusterView {
         members.map(|member| &member.account.slots).collect()
     }
 
+    /// Those of these slots that no node which answered claims.
+    pub(crate) fn unclaimed(&self, slots: &SlotSet) -> SlotSet {
+        self.answering().fold(slots.clone(), |left, (_, said)| left.difference(&said.myself.slots))
+    }
+
     /// The slot maps that the nodes hold, with the nodes that hold each; the one that most nodes hold first.
     pub fn slot_maps(&self) -> Vec<(SlotMap, Vec<&ObservedNode>)> {
         let mut maps: Vec<(SlotMap, Vec<&ObservedNode>)> = Vec::new();

@@ -60,7 +60,7 @@ pub fn decide(view: &ClusterView, held: &Held, wanted: Wanted) -> Result<Vec<Rep
 /// A silent primary without which nothing can be decided.
 fn missing(view: &ClusterView) -> Option<&ObservedNode> {
     unreachable_primaries(view).into_iter().find(|node| {
-        let owns = view.account(node).is_some_and(|account| !account.slots.is_empty());
+        let owns = owned_alone(view, node) > 0;
         owns || primaries(view).any(|(_, said)| {
             let ends = said.myself.migrating.values().chain(said.myself.importing.values());
             ends.into_iter().any(|end| Some(*end) == node.id)
@@ -68,12 +68,17 @@ fn missing(view: &ClusterView) -> Option<&ObservedNode> {
     })
 }
 
+/// How many slots a silent node owns for others that nobody who answers claims: it has lost the rest to them, whoever has not heard of that.
+fn owned_alone(view: &ClusterView, node: &ObservedNode) -> usize {
+    view.account(node).map_or(0, |account| view.unclaimed(&account.slots).len())
+}
+
 fn unreachable(view: &ClusterView, node: &ObservedNode) -> RepairRefusal {
     let takeovers = takeovers(view);
     let takeover = takeovers.iter().find(|takeover| Some(takeover.primary.id) == node.id);
     RepairRefusal::Unreachable(Box::new(Unreachable {
         address: node.address.clone(),
-        slots: view.account(node).map_or(0, |account| account.slots.len()),
+        slots: owned_alone(view, node),
         reason: node.said.as_ref().err().map_or_else(String::new, |silence| silence.reason.clone()),
         successor: takeover.map(|takeover| takeover.replica.address.clone()),
         majority: takeover.is_none_or(|takeover| takeover.kind == FailoverKind::Forced),

@@ -105,7 +105,7 @@ fn a_move_whose_destination_is_lost_for_good_ends_as_advised_and_nothing_is_lost
                 scene.tribune(&format!("{repair} --yes")).succeeded();
             } else if !scene.open().is_empty() {
                 assert!(check.out.contains("tribune resume "), "{what}: {check:#?}");
-                scene.tribune(&format!("resume {entry} --yes")).succeeded();
+                scene.resume_as_advised(0);
             }
             assert_eq!(scene.open(), [] as [&str; 0], "{what}");
             scene.assert_data();
@@ -117,6 +117,51 @@ fn a_move_whose_destination_is_lost_for_good_ends_as_advised_and_nothing_is_lost
             );
         }
     }
+}
+
+#[test]
+fn what_a_replica_alone_believes_of_a_destination_that_died_is_mended_as_advised() {
+    let Some(engine) = engine("valkey-9.1") else { return };
+    let scene = Scene::new(&engine, 6, 3, 600);
+    scene.assert_replicas_in_sync();
+    let (source, destination, replica) = (&scene.servers[0], &scene.servers[1], &scene.servers[3]);
+    let ids = [scene.id(0), scene.id(1)];
+    assert!(replica.call_ok(&["ROLE"]).contains(&source.port().to_string()), "its replica is server 3");
+    destination.call_ok(&["CLUSTER", "BUMPEPOCH"]);
+    let epoch_of_destination = |by: &Server| {
+        let nodes = by.call_ok(&["CLUSTER", "NODES"]);
+        let line = nodes.lines().find(|line| line.starts_with(&ids[1])).unwrap();
+        line.split(' ').nth(6).map(str::to_owned)
+    };
+    eventually("the replica has heard of the destination's epoch", || {
+        epoch_of_destination(replica) == epoch_of_destination(destination)
+    });
+    source.call_ok(&["CLUSTER", "SETSLOT", "100", "MIGRATING", &ids[1]]);
+    // Valkey has the replicas carry it out first. Whoever asked is gone before they have said that they did, so that the source never does;
+    // and the destination dies before it can tell the replica that the slot is not its own.
+    destination.stop_process();
+    for _ in 0..2 {
+        replica.call_ok(&["PING"]);
+    }
+    replica.stop_process();
+    let mut asker = source.client();
+    asker.send(&["CLUSTER", "SETSLOT", "100", "NODE", &ids[1]]).unwrap();
+    source.call_ok(&["PING"]);
+    drop(asker);
+    source.call_ok(&["PING"]);
+    destination.kill();
+    replica.continue_process();
+    eventually("another one has taken over, and the replica alone takes the dead one for the slot's owner", || {
+        let nodes = replica.call_ok(&["CLUSTER", "NODES"]);
+        let is_owner = |line: &str| line.starts_with(&ids[1]) && line.ends_with(" 100");
+        nodes.lines().any(is_owner) && scene.servers[4].call_ok(&["ROLE"]).starts_with("master")
+    });
+    assert!(scene.slots(0).contains(&100));
+    scene.resume_as_advised(0);
+    assert_eq!(scene.open(), [] as [&str; 0]);
+    eventually("all agree", || !scene.tribune(&format!("check {}", scene.address(0))).out.contains("disagrees"));
+    assert!(scene.slots(0).contains(&100));
+    scene.assert_data();
 }
 
 #[test]

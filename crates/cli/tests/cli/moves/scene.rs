@@ -118,6 +118,19 @@ impl Scene {
             .args(self.entry.split_whitespace()))
     }
 
+    /// Types `tribune resume` at a node, and what it advises where it cannot go on, until one ends well.
+    #[track_caller]
+    pub(crate) fn resume_as_advised(&self, node: usize) {
+        let resumed = self.tribune(&format!("resume {} --yes", self.address(node)));
+        if resumed.code == Some(0) {
+            return;
+        }
+        // A replica that alone took a dead destination for an owner is not told otherwise by anybody.
+        let advice = resumed.err.split("if it lasts: tribune ").nth(1).and_then(|advice| advice.lines().next());
+        let advice = advice.unwrap_or_else(|| panic!("it says what to type: {resumed:#?}"));
+        self.tribune(&format!("{advice} --yes")).succeeded();
+    }
+
     /// Starts the program with these words.
     pub(crate) fn start(&self, words: &str) -> Running {
         let said = Said(tempfile::tempdir().unwrap());

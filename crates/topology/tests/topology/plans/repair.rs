@@ -229,6 +229,21 @@ fn a_silent_primary_that_a_slot_was_going_to_stops_it() {
 }
 
 #[test]
+fn a_silent_primary_of_whose_slots_another_claims_all_stops_nothing_whoever_is_asked_first() {
+    let mut nodes = hand::six_nodes().to_vec();
+    nodes.push(Node::primary("10.0.0.7:7000", ""));
+    let mut view = hand::view(&nodes);
+    silence(&mut view, 6);
+    entry(&mut view, 3, 0).slots = "0-4 6-5460".parse().unwrap();
+    entry(&mut view, 3, 6).slots = "5".parse().unwrap();
+    entry(&mut view, 3, 6).config_epoch = 9;
+    for _ in 0..2 {
+        assert_eq!(steps(&view, &[(0, 5, 1)]), ["settle 5 0 above 9"]);
+        view.nodes.swap(0, 3);
+    }
+}
+
+#[test]
 fn when_it_is_wanted_a_replica_takes_over_before_slots_are_given_to_others() {
     let mut view = six();
     silence(&mut view, 1);
