@@ -29,6 +29,7 @@ use tokio::{
 use topology::{
     FleetMember, NodeAddr,
     control::{Decision, Desired, Loss, World, decide},
+    plan::Action,
 };
 use work::Work;
 
@@ -36,13 +37,14 @@ use work::Work;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the platform may take to tell of its members.
 const PLATFORM: Duration = Duration::from_secs(10);
-/// Between two looks while something is under way or waited for.
+/// Between two looks while something is under way or waited for, unless that takes long.
 const SOON: Duration = Duration::from_millis(100);
-/// Between two looks at a cluster that is as it should be.
+/// Between two looks at a cluster that is as it should be, or for which nothing more can be done for long.
 const CALM: Duration = Duration::from_secs(1);
-/// How long a cluster that is as it should be is only asked whether it still is what it was.
-const QUIET: Duration = Duration::from_secs(5);
-/// Just long enough for what was begun to show.
+/// How long a cluster that is as it should be is only asked whether it still is what it was, at least, and how many times as long as a look at
+/// the whole of it takes: that grows with the square of its nodes.
+const QUIET: (Duration, u32) = (Duration::from_secs(5), 100);
+/// Just long enough for what has ended to show.
 const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// What the loop works with.
@@ -67,11 +69,20 @@ pub struct Control<'a> {
     past: Past,
     work: Work,
     quiet: Option<Quiet>,
+    same: Option<Same>,
+}
+
+/// What there is to do, what is waited for and what is under way, and since when.
+struct Same {
+    begun: Instant,
+    steps: Vec<(Action, String)>,
+    waits: Vec<String>,
+    under_way: Vec<Action>,
 }
 
 /// What a whole look was about that left nothing to do.
 struct Quiet {
-    begun: Instant,
+    until: Instant,
     desired: Desired,
     members: Vec<FleetMember>,
     held: Option<String>,
@@ -81,7 +92,7 @@ impl<'a> Control<'a> {
     /// A loop that has not looked yet. It follows what is desired, and tells of itself whenever that changes.
     pub fn new(means: Means, desired: watch::Receiver<Desired>, tell: &'a (dyn Fn(&Report) + Send + Sync)) -> Self {
         let eyes = Eyes::new(Arc::clone(&means.dialer));
-        Self { means, desired, tell, eyes, past: Past::default(), work: Work::default(), quiet: None }
+        Self { means, desired, tell, eyes, past: Past::default(), work: Work::default(), quiet: None, same: None }
     }
 
     /// Keeps the cluster in its shape, for ever. To end it, drop it: what runs ends between two commands.
@@ -89,11 +100,12 @@ impl<'a> Control<'a> {
         loop {
             let pause = self.pass().await;
             let Self { work, desired, .. } = &mut self;
-            work.while_it_goes_on(async {
+            work.while_it_goes_on(sleep(pause.min(AT_ONCE))).await;
+            work.until_one_ends(async {
                 tokio::select! {
                     biased;
                     Ok(()) = desired.changed() => {}
-                    () = sleep(pause) => {}
+                    () = sleep(pause.saturating_sub(AT_ONCE)) => {}
                 }
             })
             .await;
@@ -117,6 +129,7 @@ impl<'a> Control<'a> {
             return CALM;
         }
         let addresses: Vec<NodeAddr> = members.iter().filter_map(|member| member.address.clone()).collect();
+        let begun = Instant::now();
         let Self { eyes, work, .. } = self;
         let observation = work.while_it_goes_on(eyes.look(&addresses, LOOK)).await;
         self.take_in(&members, &observation);
@@ -129,7 +142,8 @@ impl<'a> Control<'a> {
         let (report, pause) = self.report(desired, decision, held, fleet.losses());
         (self.tell)(&report);
         let Report { settled, desired, held, .. } = report;
-        self.quiet = settled.then(|| Quiet { begun: Instant::now(), desired, members, held });
+        let until = Instant::now() + QUIET.0.max(begun.elapsed() * QUIET.1);
+        self.quiet = settled.then_some(Quiet { until, desired, members, held });
         pause
     }
 
@@ -137,7 +151,7 @@ impl<'a> Control<'a> {
     /// words: whatever differs is looked at whole.
     async fn is_quiet(&self, desired: &Desired, members: &[FleetMember], held: Option<&String>) -> bool {
         let is_same = |quiet: &Quiet| {
-            quiet.begun.elapsed() < QUIET
+            Instant::now() < quiet.until
                 && (&quiet.desired, &quiet.members[..], quiet.held.as_ref()) == (desired, members, held)
         };
         self.quiet.as_ref().is_some_and(is_same) && self.eyes.is_still(LOOK).await
@@ -170,6 +184,7 @@ impl<'a> Control<'a> {
         let now = Instant::now();
         let settled = decision.is_settled() && self.work.is_empty();
         self.past.rest(now, settled);
+        let pause = self.pause(now, settled, &decision);
         let steps = if held.is_some() { decision.steps.clone() } else { Vec::new() };
         let report = Report {
             desired,
@@ -182,12 +197,18 @@ impl<'a> Control<'a> {
             held,
             trouble: None,
         };
-        let pause = match (report.settled, self.work.has_just_begun(now)) {
-            (true, _) => CALM,
-            (false, true) => AT_ONCE,
-            (false, false) => SOON,
-        };
         (report, pause)
+    }
+
+    /// How long to wait before the next look: a tenth of the time for which there has been the same to do and to wait for.
+    fn pause(&mut self, now: Instant, settled: bool, decision: &Decision) -> Duration {
+        let under_way = self.work.under_way();
+        let waits: Vec<String> = decision.waits.iter().map(|wait| wait.what.clone()).collect();
+        let is_same = |same: &Same| same.steps == decision.steps && same.waits == waits && same.under_way == under_way;
+        let same = self.same.take().filter(is_same);
+        let begun = same.map_or(now, |same| same.begun);
+        self.same = Some(Same { begun, steps: decision.steps.clone(), waits, under_way });
+        if settled { CALM } else { (now.duration_since(begun) / 10).clamp(SOON, CALM) }
     }
 }
 

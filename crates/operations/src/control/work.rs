@@ -27,9 +27,6 @@ use topology::{
     repair::{RepairRefusal, Wanted, decide, plan},
 };
 
-/// After so long a step has shown whether it goes on.
-const JUST_BEGUN: Duration = Duration::from_millis(100);
-
 /// How long a primary that is to be replaced may take to show that it is back.
 const BACK: Duration = Duration::from_millis(250);
 
@@ -100,6 +97,15 @@ impl Work {
         }
     }
 
+    /// Waits for something else, or for the end of one of the things that were begun.
+    pub(super) async fn until_one_ends(&mut self, other: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            Some((number, outcome)) = self.running.next() => self.end(number, &outcome),
+            () = other => {}
+        }
+    }
+
     fn end(&mut self, number: u64, outcome: &Result<(), String>) {
         let Some(piece) = self.pieces.remove(&number) else { return };
         let finished =
@@ -114,11 +120,6 @@ impl Work {
 
     pub(super) fn under_way(&self) -> Vec<Action> {
         self.pieces.values().flat_map(|piece| &piece.steps).map(|(action, _)| action.clone()).collect()
-    }
-
-    /// Whether something has ended or begun that the next look may show.
-    pub(super) fn has_just_begun(&self, now: Instant) -> bool {
-        !self.finished.is_empty() || self.pieces.values().any(|piece| now.duration_since(piece.begun) < JUST_BEGUN)
     }
 
     pub(super) fn doing(&self, now: Instant) -> Vec<Doing> {
