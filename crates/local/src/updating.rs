@@ -31,7 +31,13 @@ impl Cluster {
     /// When a member's files cannot be read.
     pub fn updates(&self) -> Result<Vec<(u16, Update)>, LocalError> {
         let (members, wanted) = (self.members()?, self.settings()?.launch());
-        members.iter().map(|status| Ok((status.port, self.update_of(status, &wanted)?))).collect()
+        // The loop may remove one meanwhile.
+        let is_there = |status: &&MemberStatus| self.member_directory(status.port).path().exists();
+        let update = |status: &MemberStatus| match self.update_of(status, &wanted) {
+            Err(_) if !is_there(&status) => None,
+            update => Some(update.map(|update| (status.port, update))),
+        };
+        members.iter().filter_map(update).collect()
     }
 
     /// How what a member runs with stands to what it is to run with.
