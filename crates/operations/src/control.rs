@@ -18,6 +18,7 @@ use crate::{
     observe::Observation,
     port::{Dialer, Fleet, FleetError},
     run::Patience,
+    stray::stray_keys,
 };
 use eyes::Eyes;
 use past::Past;
@@ -132,7 +133,7 @@ impl<'a> Control<'a> {
         let begun = Instant::now();
         let Self { eyes, work, .. } = self;
         let observation = work.while_it_goes_on(eyes.look(&addresses, LOOK)).await;
-        self.take_in(&members, &observation);
+        self.take_in(&members, &observation).await;
         let memory = self.past.memory(Instant::now(), self.work.under_way());
         let world = World { desired: &desired, members: &members, view: &observation.view, memory: &memory };
         let decision = decide(&world);
@@ -157,10 +158,23 @@ impl<'a> Control<'a> {
         self.quiet.as_ref().is_some_and(is_same) && self.eyes.is_still(LOOK).await
     }
 
-    fn take_in(&mut self, members: &[FleetMember], observation: &Observation) {
-        self.past.see(Instant::now(), members, &observation.view, &self.work.under_way());
+    async fn take_in(&mut self, members: &[FleetMember], observation: &Observation) {
         for finished in self.work.finished() {
             self.past.take(Instant::now(), finished);
+        }
+        self.count_strays(observation).await;
+        self.past.see(Instant::now(), members, &observation.view, &self.work.under_way());
+    }
+
+    /// Counts keys that primaries hold of slots that are not theirs, where that is not known. While slots are moved these are on their way.
+    async fn count_strays(&mut self, observation: &Observation) {
+        let moves = |action: &Action| matches!(action, Action::MoveSlots { .. } | Action::Repair { .. });
+        let is_moving = self.work.under_way().iter().any(moves);
+        if is_moving || !self.past.is_to_count(Instant::now(), &observation.view) {
+            return;
+        }
+        if let Ok(Ok(strays)) = timeout(LOOK, stray_keys(observation)).await {
+            self.past.count(Instant::now(), &observation.view, strays.into_keys().collect());
         }
     }
 

@@ -2,10 +2,11 @@
 
 use crate::{
     agents::scene::{Scene, call, engines},
+    local::kill,
     support::{eventually, value},
 };
 use std::{fs, path::PathBuf, process::Command, time::Duration};
-use testservers::{Cluster, Ledger, wait_until};
+use testservers::{Cluster, Ledger, engine, wait_until};
 
 /// A cluster that has been written to, and what was written: replicas have it, and all have written it to their files, which servers put off
 /// while the disk is slow.
@@ -165,4 +166,29 @@ fn a_majority_of_primaries_that_cannot_start_is_replaced_by_one_takeover_and_an_
     // They have been away for so long that others have been made in their place.
     scene.eventually_healthy();
     ledger.assert_kept(&Cluster::at(&[format!("127.0.0.1:{}", scene.first + 2)]));
+}
+
+#[test]
+fn keys_that_a_move_without_a_trace_left_elsewhere_go_to_their_owner_before_their_holder_gives_its_last_slot_away() {
+    let Some(engine) = engine("redis-7.0") else { return };
+    let scene = Scene::up(engine, "--shards 4 --replicas 0", 4);
+    let ledger = written(&scene);
+    // The last shard is the one that leaves.
+    let [owner, holder] = [scene.first, scene.first + 3];
+    let is_owner = |key: &String| !call(owner, &format!("GET {key}")).contains("MOVED");
+    let key = (0..).map(|number| format!("stray:{number}")).find(is_owner).unwrap();
+    let slot = call(owner, &format!("CLUSTER KEYSLOT {key}"));
+    let slot = slot.trim_start_matches(':').lines().next().unwrap();
+    let id = |port: u16| call(port, "CLUSTER MYID").lines().nth(1).unwrap().to_owned();
+    kill(scene.place.status("main")["supervisor_pid"].as_i64().unwrap());
+    eventually("the loop is gone", || scene.place.status("main")["supervisor_pid"].is_null());
+    let importing = format!("CLUSTER SETSLOT {slot} IMPORTING {}", id(owner));
+    let told = call(holder, &format!("{importing}\r\nASKING\r\nSET {key} kept\r\nCLUSTER SETSLOT {slot} STABLE"));
+    assert_eq!(told.matches("+OK").count(), 5, "{told}");
+    scene.place.local("up").succeeded();
+    scene.place.local("scale --shards 3 --yes").succeeded();
+    let cluster = Cluster::at(&[format!("127.0.0.1:{owner}")]);
+    ledger.assert_kept(&cluster);
+    let told: Vec<String> = (owner..holder).map(|port| call(port, &format!("GET {key}"))).collect();
+    assert!(told.iter().any(|told| told.contains("kept")), "{told:?}");
 }

@@ -20,6 +20,8 @@ const AGAIN: [Duration; 5] = [
     Duration::from_secs(3),
     Duration::from_secs(10),
 ];
+/// Time between two counts of keys.
+const COUNTED: Duration = Duration::from_secs(1);
 /// What has failed is forgotten this long after it could have been tried again.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
@@ -35,6 +37,10 @@ pub(super) struct Past {
     prepared: BTreeSet<NodeId>,
     estranged: BTreeMap<NodeId, Instant>,
     littered: BTreeMap<NodeId, Instant>,
+    /// Primaries that held no keys of slots of others when that was counted, and those that did.
+    tidy: BTreeSet<NodeId>,
+    untidy: BTreeSet<NodeId>,
+    counted: Option<Instant>,
     failed: BTreeMap<Key, Failed>,
 }
 
@@ -71,14 +77,40 @@ impl Past {
         note(&mut self.estranged, now, estranged(view));
         let is_littered =
             |said: &NodeView| said.myself.is_primary() && said.myself.slots.is_empty() && said.server.keys() > 0;
+        let primaries: BTreeSet<NodeId> =
+            view.answering().filter(|(_, said)| said.myself.is_primary()).map(|(_, said)| said.myself.id).collect();
+        self.tidy.retain(|id| primaries.contains(id));
+        self.untidy.retain(|id| primaries.contains(id));
         let littered = view.answering().filter(|(_, said)| is_littered(said)).map(|(_, said)| said.myself.id);
-        note(&mut self.littered, now, littered.collect());
+        note(&mut self.littered, now, littered.chain(self.untidy.iter().copied()).collect());
         let answers = |member: &FleetMember| {
             let address = member.address.as_ref();
             address.is_some_and(|address| view.answering().any(|(node, _)| node.address.same_endpoint(address)))
         };
         let absent = members.iter().filter(|member| !answers(member)).map(|member| member.name.clone());
         note(&mut self.absent, now, absent.collect());
+    }
+
+    /// Whether it is to be counted now which primaries hold keys of slots of others: where somebody has become a primary, and after a loop began
+    /// or a step did not end well. What a move brings before it ends is not of the one who holds it, and such a move may have ended without
+    /// leaving a trace.
+    pub(super) fn is_to_count(&self, now: Instant, view: &ClusterView) -> bool {
+        let is_open = |said: &NodeView| !said.myself.migrating.is_empty() || !said.myself.importing.is_empty();
+        let is_unknown = |said: &NodeView| {
+            said.myself.is_primary() && said.server.keys() > 0 && !self.tidy.contains(&said.myself.id)
+        };
+        self.counted.is_none_or(|counted| now >= counted + COUNTED)
+            && view.answering().any(|(_, said)| is_unknown(said))
+            && !view.answering().any(|(_, said)| is_open(said))
+            && may_move(view)
+    }
+
+    /// Takes in who holds keys of slots of others, of all primaries that answer.
+    pub(super) fn count(&mut self, now: Instant, view: &ClusterView, untidy: BTreeSet<NodeId>) {
+        let primaries = view.answering().filter(|(_, said)| said.myself.is_primary()).map(|(_, said)| said.myself.id);
+        self.tidy = primaries.filter(|id| !untidy.contains(id)).collect();
+        self.untidy = untidy;
+        self.counted = Some(now);
     }
 
     /// How many keys each primary held when it last answered.
@@ -91,6 +123,9 @@ impl Past {
         let Finished { action, error } = finished;
         let key = key(&action);
         let prepares = if let Action::CopyFunctions { to, .. } = &action { Some(to.id) } else { None };
+        if error.is_some() || matches!(action, Action::Repair { .. }) {
+            self.tidy.clear();
+        }
         let Some(error) = error else {
             self.failed.remove(&key);
             self.prepared.extend(prepares);

@@ -25,7 +25,7 @@ pub struct Memory {
     pub prepared: BTreeSet<NodeId>,
     /// For how long some node of the cluster has not known a node that others know.
     pub estranged: BTreeMap<NodeId, Duration>,
-    /// For how long primaries without slots have held keys.
+    /// For how long primaries have held keys of slots that are not theirs: those without slots, and others as far as that was counted.
     pub littered: BTreeMap<NodeId, Duration>,
     /// What is being done now.
     pub under_way: Vec<Action>,

@@ -2,11 +2,12 @@
 
 use super::{
     Decision, Next, Situation, is_move,
+    roles::SERVERS_TIDY,
     shape::Shape,
     situation::{Placed, Standing},
 };
 use crate::{
-    ClusterView, Data, NodeAddr, NodeId, SlotSet,
+    ClusterView, Data, NodeAddr, NodeId, NodeView, SlotSet,
     basis::{Basis, NotYet},
     findings::count,
     plan::{Action, Dialect, NodeRef},
@@ -35,6 +36,9 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         return ControlFlow::Continue(());
     }
     let interrupted = &basis.interrupted;
+    if interrupted.is_empty() && gathers(situation, decision) {
+        return ControlFlow::Continue(());
+    }
     let moves = if interrupted.is_empty() { target.moves(&basis) } else { interrupted.clone() };
     let ends: BTreeSet<&NodeRef> = moves.iter().flat_map(|slot_move| [&slot_move.from, &slot_move.to]).collect();
     let idle: Vec<NodeRef> = ends.into_iter().filter(|node| basis.not_serving.contains(&node.id)).cloned().collect();
@@ -58,6 +62,24 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         if interrupted.is_empty() { target.why(shape) } else { "an interrupted move is finished first".to_owned() };
     decision.steps.extend(first_round(&moves, &why));
     ControlFlow::Continue(())
+}
+
+/// Whether a primary holds keys of slots of others. Their owners are to get them before slots are moved: who gives its last slot away is
+/// made a replica by its server, and drops all that it has.
+fn gathers(situation: &Situation<'_>, decision: &mut Decision) -> bool {
+    let owns = |said: &NodeView| said.myself.is_primary() && !said.myself.slots.is_empty();
+    let littered = situation.view.answering().filter(|(_, said)| owns(said)).find_map(|(node, said)| {
+        let time = situation.memory.littered.get(&said.myself.id)?;
+        Some((&node.address, *time))
+    });
+    let Some((address, time)) = littered else { return false };
+    let why = format!("{address} holds keys of slots that it does not own");
+    if time >= SERVERS_TIDY {
+        decision.step(Action::Repair { nodes: situation.answering() }, why);
+    } else {
+        decision.wait("keys to their owners", format!("{why}, and may be about to drop them"));
+    }
+    true
 }
 
 /// Which node that gives or takes slots has the config epoch of another primary, if one has. It takes another one when it hears of that, by itself and perhaps

@@ -5,7 +5,7 @@ use crate::{findings::count, plan::Action};
 use std::{ops::ControlFlow, time::Duration};
 
 /// Servers drop the keys of slots that have left them within this time.
-const SERVERS_TIDY: Duration = Duration::from_secs(20);
+pub(super) const SERVERS_TIDY: Duration = Duration::from_secs(20);
 
 pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
     if !situation.has_cluster() {
