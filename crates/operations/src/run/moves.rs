@@ -136,17 +136,22 @@ impl Runner<'_> {
         }
     }
 
-    /// Tells the destination that the source owns slots which it imports, where it does not know: it believes no new owner of such
-    /// slots by itself, and does not serve while the one that it knows is lost.
-    async fn tell_new_owner(&self, slots: &SlotSet, from: &NodeRef, to: &NodeRef) -> Result<(), RunError> {
-        let ((_, here), (destination, there)) = try_join(self.fresh(from), self.fresh(to)).await?;
+    /// Tells a node that another one owns slots which it imports, where it does not know: it believes no new owner of such slots by itself,
+    /// and does not serve while the one that it knows is lost.
+    pub(super) async fn tell_new_owner(
+        &self,
+        slots: &SlotSet,
+        owner: &NodeRef,
+        node: &NodeRef,
+    ) -> Result<(), RunError> {
+        let ((_, here), (link, there)) = try_join(self.fresh(owner), self.fresh(node)).await?;
         let imported: SlotSet = there.myself.importing.keys().copied().collect();
-        let known = there.entry(from.id).map(|entry| entry.slots.clone()).unwrap_or_default();
+        let known = there.entry(owner.id).map(|entry| entry.slots.clone()).unwrap_or_default();
         let news = imported.intersection(slots).intersection(&here.myself.slots).difference(&known);
         let news = news.difference(&there.myself.slots);
         if !news.is_empty() && here.myself.is_primary() {
-            let told = news.iter().map(|slot| Command::SetSlot(slot, SlotState::Node(from.id)));
-            accepted(destination, told.collect()).await?;
+            let told = news.iter().map(|slot| Command::SetSlot(slot, SlotState::Node(owner.id)));
+            accepted(link, told.collect()).await?;
         }
         Ok(())
     }

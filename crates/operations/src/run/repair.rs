@@ -104,6 +104,7 @@ impl Runner<'_> {
         served: bool,
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
+        self.tell_new_owner(&SlotSet::all(), to, from).await?;
         unless_stopped(stop, self.await_all(&[from.clone(), to.clone()], not_serving)).await?;
         let ((source, here), (destination, there)) = try_join(self.fresh(from), self.fresh(to)).await?;
         let claimed = here.myself.slots.intersection(slots);
