@@ -176,7 +176,7 @@ fn keys_that_a_move_without_a_trace_left_elsewhere_go_to_their_owner_before_thei
     // The last shard is the one that leaves.
     let [owner, holder] = [scene.first, scene.first + 3];
     let is_owner = |key: &String| !call(owner, &format!("GET {key}")).contains("MOVED");
-    let key = (0..).map(|number| format!("stray:{number}")).find(is_owner).unwrap();
+    let key = (0..200).map(|number| format!("stray:{number}")).find(is_owner).unwrap();
     let slot = call(owner, &format!("CLUSTER KEYSLOT {key}"));
     let slot = slot.trim_start_matches(':').lines().next().unwrap();
     let id = |port: u16| call(port, "CLUSTER MYID").lines().nth(1).unwrap().to_owned();
