@@ -51,7 +51,7 @@ pub struct Remedy {
     pub yields: Vec<NodeRef>,
     /// Others that hold keys of it, which go to the owner.
     pub gathers: Vec<NodeRef>,
-    /// Nodes on which it is open, without keys that have to move.
+    /// Nodes on which it is open, and is closed before keys move; who gives keys away opens it for that, and closes it.
     pub closes: Vec<NodeRef>,
     /// Why it is mended in this way.
     pub reason: &'static str,

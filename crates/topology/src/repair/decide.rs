@@ -134,6 +134,9 @@ fn owned(view: &ClusterView, found: &Found, owner: &NodeRef) -> Remedy {
         let reason = "an interrupted move of it is finished";
         let Remedy { mut gathers, mut closes, .. } = given(found, target.clone(), reason);
         gathers.retain(|node| node != owner);
+        // Another one that imports it takes it for its own when it hears that the owner does not claim it any more (Valkey 8.0), with an epoch
+        // above the destination's.
+        closes.extend(found.importing.iter().map(|(node, _)| node).filter(|node| gathers.contains(node)).cloned());
         closes.retain(|node| node != owner && *node != target);
         let from = Some(owner.clone());
         return Remedy { owner: target, from, settle: false, yields: Vec::new(), gathers, closes, reason };

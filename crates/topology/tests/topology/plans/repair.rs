@@ -92,7 +92,7 @@ fn of_several_importing_nodes_the_one_that_the_owner_means_gets_the_slot_and_the
     open(&mut view, "5", 0, 1, (true, true));
     open(&mut view, "5", 0, 2, (false, true));
     assert_eq!(steps(&view, &[(0, 5, 3)]), ["close 5 2", "move 5 0 > 1"]);
-    assert_eq!(steps(&view, &[(0, 5, 3), (2, 5, 4)]), ["move 5 0 > 1", "gather 4 of 5 2 > 1"]);
+    assert_eq!(steps(&view, &[(0, 5, 3), (2, 5, 4)]), ["close 5 2", "move 5 0 > 1", "gather 4 of 5 2 > 1"]);
 }
 
 #[test]
