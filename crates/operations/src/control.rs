@@ -42,9 +42,10 @@ const PLATFORM: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_millis(100);
 /// Between two looks at a cluster that is as it should be, or for which nothing more can be done for long.
 const CALM: Duration = Duration::from_secs(1);
-/// How long a cluster that is as it should be is only asked whether it still is what it was, at least, and how many times as long as a look at
-/// the whole of it takes: that grows with the square of its nodes.
-const QUIET: (Duration, u32) = (Duration::from_secs(5), 100);
+/// How long a cluster that is as it should be is only asked whether it still is what it was: at least, and at most.
+const QUIET: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
+/// And how many times as long as a look at the whole of it takes, which grows with the square of its nodes.
+const QUIET_TIMES: u32 = 100;
 /// Just long enough for what has ended to show.
 const AT_ONCE: Duration = Duration::from_millis(10);
 
@@ -143,7 +144,7 @@ impl<'a> Control<'a> {
         let (report, pause) = self.report(desired, decision, held, fleet.losses());
         (self.tell)(&report);
         let Report { settled, desired, held, .. } = report;
-        let until = Instant::now() + QUIET.0.max(begun.elapsed() * QUIET.1);
+        let until = Instant::now() + (begun.elapsed() * QUIET_TIMES).clamp(QUIET.0, QUIET.1);
         self.quiet = settled.then_some(Quiet { until, desired, members, held });
         pause
     }

@@ -97,8 +97,11 @@ impl Work {
         }
     }
 
-    /// Waits for something else, or for the end of one of the things that were begun.
+    /// Waits for something else, or for the end of one of the things that were begun, unless one has ended that was not asked for yet.
     pub(super) async fn until_one_ends(&mut self, other: impl Future<Output = ()>) {
+        if !self.finished.is_empty() {
+            return;
+        }
         tokio::select! {
             biased;
             Some((number, outcome)) = self.running.next() => self.end(number, &outcome),
