@@ -160,21 +160,29 @@ impl Cluster {
         };
         let port = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
         // A directory without that file is still being written, or was never written to its end.
-        let whole = |port: &u16| self.member_directory(*port).member().exists();
-        let mut ports: Vec<u16> = entries.filter_map(port).filter(whole).collect();
+        let mut ports: Vec<u16> = entries.filter_map(port).filter(|port| self.has_member(*port)).collect();
         ports.sort_unstable();
         Ok(ports)
     }
 
+    /// Whether there is this member; the loop may remove one at any time.
+    pub(crate) fn has_member(&self, port: u16) -> bool {
+        self.member_directory(port).member().exists()
+    }
+
     /// Its members as they are now, by port.
     pub fn members(&self) -> Result<Vec<MemberStatus>, LocalError> {
-        self.ports()?.into_iter().map(|port| self.member(port)).collect()
+        let member = |port: u16| match self.member(port) {
+            Err(_) if !self.has_member(port) => None,
+            member => Some(member),
+        };
+        self.ports()?.into_iter().filter_map(member).collect()
     }
 
     /// A member as it is now.
     pub fn member(&self, port: u16) -> Result<MemberStatus, LocalError> {
         let directory = self.member_directory(port);
-        if !directory.member().exists() {
+        if !self.has_member(port) {
             return Err(LocalError::NoMember { name: self.name.clone(), port, others: self.ports()? });
         }
         MemberStatus::of(port, &directory)

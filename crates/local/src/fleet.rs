@@ -48,7 +48,11 @@ impl LocalFleet {
 
     fn members_now(&self) -> Result<Vec<FleetMember>, LocalError> {
         let (members, wanted) = (self.cluster.members()?, self.cluster.settings()?.launch());
-        members.iter().map(|status| self.member(status, &wanted)).collect()
+        let member = |status| match self.member(status, &wanted) {
+            Err(_) if !self.cluster.has_member(status.port) => None,
+            member => Some(member),
+        };
+        members.iter().filter_map(member).collect()
     }
 
     fn add_now(&self, count: usize) -> Result<(), LocalError> {

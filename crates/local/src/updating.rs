@@ -31,10 +31,8 @@ impl Cluster {
     /// When a member's files cannot be read.
     pub fn updates(&self) -> Result<Vec<(u16, Update)>, LocalError> {
         let (members, wanted) = (self.members()?, self.settings()?.launch());
-        // The loop may remove one meanwhile.
-        let is_there = |status: &&MemberStatus| self.member_directory(status.port).path().exists();
         let update = |status: &MemberStatus| match self.update_of(status, &wanted) {
-            Err(_) if !is_there(&status) => None,
+            Err(_) if !self.has_member(status.port) => None,
             update => Some(update.map(|update| (status.port, update))),
         };
         members.iter().filter_map(update).collect()
