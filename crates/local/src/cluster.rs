@@ -165,18 +165,18 @@ impl Cluster {
         Ok(ports)
     }
 
-    /// Whether there is this member; the loop may remove one at any time.
-    pub(crate) fn has_member(&self, port: u16) -> bool {
+    fn has_member(&self, port: u16) -> bool {
         self.member_directory(port).member().exists()
+    }
+
+    /// What was found about a member; none where nothing was because the loop has removed it meanwhile.
+    pub(crate) fn unless_removed<T>(&self, port: u16, found: Result<T, LocalError>) -> Option<Result<T, LocalError>> {
+        (found.is_ok() || self.has_member(port)).then_some(found)
     }
 
     /// Its members as they are now, by port.
     pub fn members(&self) -> Result<Vec<MemberStatus>, LocalError> {
-        let member = |port: u16| match self.member(port) {
-            Err(_) if !self.has_member(port) => None,
-            member => Some(member),
-        };
-        self.ports()?.into_iter().filter_map(member).collect()
+        self.ports()?.into_iter().filter_map(|port| self.unless_removed(port, self.member(port))).collect()
     }
 
     /// A member as it is now.

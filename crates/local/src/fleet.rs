@@ -48,10 +48,7 @@ impl LocalFleet {
 
     fn members_now(&self) -> Result<Vec<FleetMember>, LocalError> {
         let (members, wanted) = (self.cluster.members()?, self.cluster.settings()?.launch());
-        let member = |status| match self.member(status, &wanted) {
-            Err(_) if !self.cluster.has_member(status.port) => None,
-            member => Some(member),
-        };
+        let member = |status: &MemberStatus| self.cluster.unless_removed(status.port, self.member(status, &wanted));
         members.iter().filter_map(member).collect()
     }
 

@@ -31,9 +31,9 @@ impl Cluster {
     /// When a member's files cannot be read.
     pub fn updates(&self) -> Result<Vec<(u16, Update)>, LocalError> {
         let (members, wanted) = (self.members()?, self.settings()?.launch());
-        let update = |status: &MemberStatus| match self.update_of(status, &wanted) {
-            Err(_) if !self.has_member(status.port) => None,
-            update => Some(update.map(|update| (status.port, update))),
+        let update = |status: &MemberStatus| {
+            let update = self.update_of(status, &wanted).map(|update| (status.port, update));
+            self.unless_removed(status.port, update)
         };
         members.iter().filter_map(update).collect()
     }

@@ -95,7 +95,7 @@ impl Past {
     /// or a step did not end well. What a move brings before it ends is not of the one who holds it, and such a move may have ended without
     /// leaving a trace.
     pub(super) fn is_to_count(&self, now: Instant, view: &ClusterView) -> bool {
-        let is_open = |said: &NodeView| !said.myself.migrating.is_empty() || !said.myself.importing.is_empty();
+        let is_open = |said: &NodeView| !said.myself.open_slots().is_empty();
         let is_unknown = |said: &NodeView| {
             said.myself.is_primary() && said.server.keys() > 0 && !self.tidy.contains(&said.myself.id)
         };
