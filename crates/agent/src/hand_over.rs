@@ -8,10 +8,10 @@ use crate::{
     shared::{Shared, send},
     succession::{Candidate, succession},
 };
-use operations::port::{Command, Failover};
+use operations::port::{Command, Failover, SlotState};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
-use topology::NodeView;
+use topology::{NodeAddr, NodeView, Reply};
 
 /// How long a replica may take to become the primary.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,15 +41,42 @@ pub(crate) async fn hand_over(shared: &Shared) {
         return events::tell(format_args!("{} {trouble}, so it does not take over", heir.address));
     }
     let deadline = begin + PATIENCE;
+    let mut before = view;
     while Instant::now() < deadline {
-        if shared.look().await.is_ok_and(|view| owns_nothing(&view)) {
-            Counters::count(&shared.counters.handovers_done);
-            let took = begin.elapsed().as_secs_f64();
-            return events::tell(format_args!("handed over to {} in {took:.3} s", heir.address));
+        match shared.look().await {
+            Ok(now) if owns_nothing(&now) => {
+                Counters::count(&shared.counters.handovers_done);
+                let took = begin.elapsed().as_secs_f64();
+                events::tell(format_args!("handed over to {} in {took:.3} s", heir.address));
+                return leave_open(shared, &heir.address, &before).await;
+            }
+            Ok(now) => before = now,
+            Err(_) => {}
         }
         sleep(LOOK).await;
     }
     events::tell(format_args!("{} has not taken over within {}", heir.address, events::seconds(PATIENCE)));
+}
+
+/// Tells the heir of the slots that were open here. Replicas know of none before Valkey 8.0: as their owner it would answer for keys
+/// that have gone already as if there were none, and a client would write them anew.
+async fn leave_open(shared: &Shared, heir: &NodeAddr, before: &NodeView) {
+    let migrating = before.myself.migrating.iter().map(|(slot, to)| (*slot, SlotState::Migrating(*to)));
+    let importing = before.myself.importing.iter().map(|(slot, from)| (*slot, SlotState::Importing(*from)));
+    let open: Vec<Command> = migrating.chain(importing).map(|(slot, state)| Command::SetSlot(slot, state)).collect();
+    if open.is_empty() {
+        return;
+    }
+    let slots = open.len();
+    let told = async { shared.dial(heir).await?.send(open).await.map_err(|error| error.trouble) };
+    match timeout(ANSWER, told).await {
+        Ok(Ok(replies)) => {
+            let refused = replies.iter().filter(|reply| matches!(reply, Reply::Error(_))).count();
+            events::tell(format_args!("{heir} knows of {} of {slots} slots that were open here", slots - refused));
+        }
+        Ok(Err(trouble)) => events::tell(format_args!("{heir} {trouble}, so it does not know of {slots} open slots")),
+        Err(_) => events::tell(format_args!("{heir} does not answer, so it may not know of {slots} open slots")),
+    }
 }
 
 fn owns_nothing(view: &NodeView) -> bool {

@@ -1,6 +1,6 @@
 //! Members that are stopped in order: one, or all.
 
-use super::scene::{Scene, engines, epoch, tell};
+use super::scene::{Scene, call, engines, epoch, tell};
 use crate::support::eventually;
 use std::{
     process::Command,
@@ -34,6 +34,36 @@ fn a_member_that_is_stopped_hands_over_first_and_no_write_is_lost() {
         assert_eq!(epoch(replica), before + 1, "one election");
         let log = scene.agent_log(scene.first);
         assert!(log.contains(&format!("handed over to 127.0.0.1:{replica} in ")), "{log}");
+    }
+}
+
+/// Otherwise the new primary would answer for a key that has gone already as if there were none.
+#[test]
+fn a_member_that_is_stopped_while_slots_of_it_are_open_leaves_them_open() {
+    for engine in engines() {
+        let scene = Scene::up(engine, "", 6);
+        scene.place.local("hold").succeeded();
+        let [replica] = scene.replicas_of(scene.first)[..] else { panic!("one replica") };
+        let other = scene.first + 1;
+        let id = |port| call(port, "CLUSTER MYID").lines().nth(1).unwrap().to_owned();
+        // The first primary's last slot, and the first of the second one.
+        let commands = [
+            (other, format!("CLUSTER SETSLOT 5460 IMPORTING {}", id(scene.first))),
+            (scene.first, format!("CLUSTER SETSLOT 5460 MIGRATING {}", id(other))),
+            (scene.first, format!("CLUSTER SETSLOT 5461 IMPORTING {}", id(other))),
+        ];
+        for (port, command) in commands {
+            assert!(call(port, &command).starts_with("+OK"), "{command}");
+        }
+        terminate(&[scene.agent_pid(scene.first)]);
+        eventually("the replica is the primary", || scene.role(replica) == "primary");
+        let open = [format!("[5460->-{}]", id(other)), format!("[5461-<-{}]", id(other))];
+        eventually("it knows which slots are open", || {
+            let nodes = call(replica, "CLUSTER NODES");
+            open.iter().all(|mark| nodes.contains(mark))
+        });
+        scene.place.local("release").succeeded();
+        scene.eventually_healthy();
     }
 }
 
