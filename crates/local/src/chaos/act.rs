@@ -88,7 +88,9 @@ impl<'a> Actor<'a> {
             self.cluster.signal_server(port, Signal::CONT).ok();
         }
         self.cluster.heal(None).await?;
-        self.cluster.keep(settings)?;
+        // Members that were started anew are not to be started anew again.
+        let round = self.cluster.settings()?.round;
+        self.cluster.keep(&Settings { round, ..settings.clone() })?;
         start_supervisor(&self.cluster).await
     }
 
@@ -132,12 +134,20 @@ impl<'a> Actor<'a> {
                 })
             }
             Event::Shape { shards, replicas, .. } => {
-                let settings = Settings { shards, replicas, extra: 0, ..cluster.settings()? };
-                cluster.keep(&settings)?;
-                cluster.signal_supervisor(Signal::HUP)?;
-                Box::pin(async { Ok(BTreeSet::new()) })
+                self.want(&Settings { shards, replicas, extra: 0, ..cluster.settings()? })?
+            }
+            Event::Roll => {
+                let settings = cluster.settings()?;
+                self.want(&Settings { round: settings.round + 1, ..settings })?
             }
         })
+    }
+
+    /// Lets the loop work on other settings.
+    fn want(&self, settings: &Settings) -> Result<End, LocalError> {
+        self.cluster.keep(settings)?;
+        self.cluster.signal_supervisor(Signal::HUP)?;
+        Ok(Box::pin(async { Ok(BTreeSet::new()) }))
     }
 }
 

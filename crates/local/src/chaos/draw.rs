@@ -33,12 +33,13 @@ impl Draw {
         if self.random.u8(..4) == 0 { Duration::from_millis(50) } else { self.between(1_000, 6_000) }
     }
 
-    /// The next event, if what was drawn may happen now. A shape is only drawn while none is on its way.
+    /// The next event, if what was drawn may happen now. A shape or a roll is only drawn while neither is on its way.
     pub(super) fn event(&mut self, sight: &Sight, disturbed: &BTreeSet<u16>, is_settled: bool) -> Option<Event> {
         let kind = *self.kinds.get(self.random.usize(..self.kinds.len().max(1)))?;
         match kind {
             Kind::KillSupervisor => Some(Event::Supervisor { absent: self.between(0, 3_000) }),
-            Kind::ScaleShards | Kind::ScaleReplicas if !is_settled => None,
+            Kind::ScaleShards | Kind::ScaleReplicas | Kind::Roll if !is_settled => None,
+            Kind::Roll => Some(Event::Roll),
             Kind::ScaleShards => {
                 let shards = if self.wanted.0 == self.first.0 { self.first.0 + 1 } else { self.first.0 };
                 Some(self.shape(kind, shards, self.wanted.1))

@@ -26,11 +26,13 @@ pub enum Kind {
     ScaleShards,
     /// The cluster gets another number of replicas, or its own again.
     ScaleReplicas,
+    /// All members are started anew, one after the other.
+    Roll,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::KillServer,
         Self::KillAgent,
         Self::KillSupervisor,
@@ -40,6 +42,7 @@ impl Kind {
         Self::Wipe,
         Self::ScaleShards,
         Self::ScaleReplicas,
+        Self::Roll,
     ];
 
     /// Its word.
@@ -54,6 +57,7 @@ impl Kind {
             Self::Wipe => "wipe",
             Self::ScaleShards => "scale-shards",
             Self::ScaleReplicas => "scale-replicas",
+            Self::Roll => "roll",
         }
     }
 }
@@ -78,6 +82,8 @@ pub(super) enum Event {
     Supervisor { absent: Duration },
     /// To the cluster's shape.
     Shape { kind: Kind, shards: usize, replicas: usize },
+    /// To all members, one after the other.
+    Roll,
 }
 
 impl Event {
@@ -85,6 +91,7 @@ impl Event {
         match self {
             Self::Members { kind, .. } | Self::Shape { kind, .. } => *kind,
             Self::Supervisor { .. } => Kind::KillSupervisor,
+            Self::Roll => Kind::Roll,
         }
     }
 
@@ -108,6 +115,7 @@ impl Event {
                 format!("the supervisor is killed, and another one started after {}", seconds(absent))
             }
             Self::Shape { shards, replicas, .. } => format!("to {shards} shards with {replicas} replicas each"),
+            Self::Roll => "all members are started anew".to_owned(),
         }
     }
 }

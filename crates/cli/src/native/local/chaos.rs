@@ -34,7 +34,7 @@ pub(crate) struct ChaosArgs {
     /// What events are drawn from [default: another one each time]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Only these events: kill-server, kill-agent, kill-supervisor, stop-agent, pause, partition, wipe, scale-shards, scale-replicas
+    /// Only these events: kill-server, kill-agent, kill-supervisor, stop-agent, pause, partition, wipe, scale-shards, scale-replicas, roll
     #[arg(long, value_name = "EVENT,…", value_delimiter = ',')]
     only: Vec<Kind>,
     /// Write the report as JSON
