@@ -102,7 +102,7 @@ fn reference(node: &NewNode) -> NodeRef {
     NodeRef { id: node.view.myself.id, address: node.address.clone() }
 }
 
-const fn epoch(node: &NewNode) -> u64 {
+fn epoch(node: &NewNode) -> u64 {
     node.view.myself.config_epoch
 }
 

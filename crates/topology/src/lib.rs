@@ -50,7 +50,7 @@ pub use basis::{NotAPrimary, NotYet};
 pub use cluster_info::ClusterInfo;
 pub use cluster_view::{ClusterView, Member, ObservedNode, Shard, Silence};
 pub use fleet::{Data, FleetMember, Process, Update};
-pub use node_entry::{Endpoint, Flag, Flags, NodeEntry, NotANodeEntry};
+pub use node_entry::{Endpoint, Flag, Flags, NodeEntry, NodeFacts, NotANodeEntry};
 pub use node_id::{NodeId, NotANodeId};
 pub use node_view::{NodeView, NotAView, SlotMap};
 pub use reply::Reply;

@@ -1,11 +1,31 @@
 //! `CLUSTER NODES`: one line for each node that a server knows.
 
-use crate::{Host, NodeAddr, NodeId, Slot, SlotSet};
-use std::{collections::BTreeMap, fmt, str::FromStr};
+mod read_lately;
 
-/// What one server says of one node: a line of `CLUSTER NODES`.
+use crate::{Host, NodeAddr, NodeId, Slot, SlotSet};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::{Deref, DerefMut},
+    str::FromStr,
+    sync::Arc,
+};
+
+/// What one server says of one node: a line of `CLUSTER NODES`. What does not change from one second to the next is in its
+/// [`facts`](NodeFacts), which it gives access to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeEntry {
+    /// When the ping that is not answered yet was sent, Unix milliseconds; 0 for none.
+    pub ping_sent: u64,
+    /// When the last pong came, Unix milliseconds by the server's clock; 0 for never.
+    pub pong_received: u64,
+    /// All the rest. Each server of a large cluster says the same of most nodes, each time: that is kept once.
+    facts: Arc<NodeFacts>,
+}
+
+/// A line of `CLUSTER NODES` without its times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFacts {
     /// The node's id.
     pub id: NodeId,
     /// Where the server believes that it listens.
@@ -14,10 +34,6 @@ pub struct NodeEntry {
     pub flags: Flags,
     /// Of a replica: its primary.
     pub primary: Option<NodeId>,
-    /// When the ping that is not answered yet was sent, Unix milliseconds; 0 for none.
-    pub ping_sent: u64,
-    /// When the last pong came, Unix milliseconds by the server's clock; 0 for never.
-    pub pong_received: u64,
     /// The node's config epoch, or its primary's.
     pub config_epoch: u64,
     /// Whether the server's bus link to it is up.
@@ -28,6 +44,20 @@ pub struct NodeEntry {
     pub migrating: BTreeMap<Slot, NodeId>,
     /// Open slots that move here, with their source.
     pub importing: BTreeMap<Slot, NodeId>,
+}
+
+impl Deref for NodeEntry {
+    type Target = NodeFacts;
+
+    fn deref(&self) -> &NodeFacts {
+        &self.facts
+    }
+}
+
+impl DerefMut for NodeEntry {
+    fn deref_mut(&mut self) -> &mut NodeFacts {
+        Arc::make_mut(&mut self.facts)
+    }
 }
 
 /// Where a node listens, as a server announces it: `ip:port@busport,hostname,name=value`.
@@ -94,9 +124,12 @@ pub struct NotANodeEntry {
 impl NodeEntry {
     /// Reads the whole reply of `CLUSTER NODES`.
     pub fn parse_all(text: &str) -> Result<Vec<Self>, NotANodeEntry> {
-        text.lines().filter(|line| !line.trim().is_empty()).map(str::parse).collect()
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        read_lately::with(|lately| lines.map(|line| lately.read(line)).collect())
     }
+}
 
+impl NodeFacts {
     /// The slots that the node calls open, in either direction; it tells only its own.
     pub fn open_slots(&self) -> SlotSet {
         self.migrating.keys().chain(self.importing.keys()).copied().collect()
@@ -144,25 +177,23 @@ impl FromStr for NodeEntry {
         let pong_received = number("no time of the last pong")?;
         let config_epoch = number("no config epoch")?;
         let connected = next("no link state")? == "connected";
-        let mut entry = Self {
+        let mut facts = NodeFacts {
             id,
             endpoint,
             flags,
             primary,
-            ping_sent,
-            pong_received,
             config_epoch,
             connected,
             slots: SlotSet::new(),
             migrating: BTreeMap::new(),
             importing: BTreeMap::new(),
         };
-        words.try_for_each(|word| entry.add_slots(word)).map_err(not)?;
-        Ok(entry)
+        words.try_for_each(|word| facts.add_slots(word)).map_err(not)?;
+        Ok(Self { ping_sent, pong_received, facts: Arc::new(facts) })
     }
 }
 
-impl NodeEntry {
+impl NodeFacts {
     /// Takes in a slot word: `5`, `0-5460`, `[93->-id]` (migrating) or `[93-<-id]` (importing).
     fn add_slots(&mut self, word: &str) -> Result<(), &'static str> {
         let Some(open) = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')) else {
@@ -288,7 +319,7 @@ mod tests {
     #[test]
     fn nodes_that_do_not_know_their_address_have_none() {
         assert_eq!(entry("ID :7000@17000 myself,master - 0 0 0 connected").endpoint.host, None);
-        let lost = entry("ID :0@0 noflags,noaddr - 0 0 0 disconnected").endpoint;
+        let lost = entry("ID :0@0 noflags,noaddr - 0 0 0 disconnected").endpoint.clone();
         assert_eq!((lost.host, lost.port, lost.bus_port), (None, 0, None));
     }
 
@@ -298,6 +329,16 @@ mod tests {
         assert_eq!(error.problem, "the id is not 40 hexadecimal digits");
         let line = format!("{ID} 127.0.0.1:7000@17000 master - 0 0 0 connected 0-99999");
         assert_eq!(NodeEntry::parse_all(&line).unwrap_err().problem, "a word is not a slot range");
+    }
+
+    #[test]
+    fn lines_that_differ_in_their_times_alone_keep_these() {
+        let at = |times: &str| format!("{ID} 127.0.0.1:7000@17000 master - {times} 4 connected 0-5460");
+        let text = [at("0 5"), at("7 6"), at("7 6").replace("0-5460", "0-5461")].join("\n");
+        let read = NodeEntry::parse_all(&text).unwrap();
+        assert_eq!(read, text.lines().map(|line| line.parse().unwrap()).collect::<Vec<NodeEntry>>());
+        let times: Vec<_> = read.iter().map(|entry| (entry.ping_sent, entry.pong_received)).collect();
+        assert_eq!(times, [(0, 5), (7, 6), (7, 6)]);
     }
 
     proptest! {

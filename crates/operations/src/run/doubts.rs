@@ -227,7 +227,7 @@ fn decoys(steps: &[&Step], moved: &SlotSet, views: &Views) -> Vec<Decoy> {
             lasts,
         };
         let others = views.values().filter(|view| {
-            let is_known = there.entry(view.myself.id).is_some_and(topology::NodeEntry::is_primary);
+            let is_known = there.entry(view.myself.id).is_some_and(|entry| entry.is_primary());
             ![from.id, to.id].contains(&view.myself.id) && view.myself.is_primary() && is_known
         });
         // A word counts as much as the epoch of who says it, against that of the one who is told to own the slot as the destination knows it.

@@ -120,7 +120,7 @@ fn begins_anew(seed: u64) {
         let (ledger, shards) =
             course.beside(Life::Whole, async { (written(&course).await, shards(&course).await) }).await;
         let (gone, _) = shards[usize::try_from(simulation.draw(3)).unwrap()];
-        let slots = simulation.said(gone).unwrap().myself.slots;
+        let slots = simulation.said(gone).unwrap().myself.slots.clone();
         simulation.kill(gone);
         course.fleet.lose_data(gone);
         let waits = || {

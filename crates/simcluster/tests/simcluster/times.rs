@@ -91,7 +91,7 @@ fn writers_wait_for_seconds_for_an_election_and_for_a_moment_where_a_failover_is
         ] {
             let simulation = Simulation::new(simulation.draw(1 << 40));
             formed(&simulation, profile).await;
-            let slots = simulation.said(0).map(|said| said.myself.slots);
+            let slots = simulation.said(0).map(|said| said.myself.slots.clone());
             let writer = Writer::start(&simulation, &WriterOptions { slots, ..WriterOptions::default() });
             sleep(SECOND).await;
             if dies {

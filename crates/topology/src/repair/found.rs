@@ -1,7 +1,7 @@
 //! What nodes say of slots that are not as they should be.
 
 use super::Held;
-use crate::{ClusterView, NodeEntry, NodeId, NodeView, ObservedNode, Slot, SlotSet, plan::NodeRef};
+use crate::{ClusterView, NodeId, NodeView, ObservedNode, Slot, SlotSet, plan::NodeRef};
 
 /// What was found about one slot. Nodes are in the order of the view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,13 +91,13 @@ impl Found {
         for (_, said) in view.answering().filter(|(_, said)| !said.peers.is_empty()) {
             let owner = said.entries().find(|entry| entry.slots.contains(slot));
             self.disputed |= owner.map(|entry| entry.id) != claimant;
-            let Some(NodeEntry { id, config_epoch, .. }) = owner else { continue };
-            match votes.iter_mut().find(|(voted, ..)| voted == id) {
+            let Some(owner) = owner else { continue };
+            match votes.iter_mut().find(|(voted, ..)| *voted == owner.id) {
                 Some((_, count, epoch)) => {
                     *count += 1;
-                    *epoch = (*epoch).max(*config_epoch);
+                    *epoch = (*epoch).max(owner.config_epoch);
                 }
-                None => votes.push((*id, 1, *config_epoch)),
+                None => votes.push((owner.id, 1, owner.config_epoch)),
             }
         }
         let most = votes.iter().map(|(_, count, _)| *count).max();
