@@ -167,44 +167,52 @@ impl SimulatedLink {
         self.fail(Trouble::Closed)
     }
 
-    fn attempt(&self, command: &Command) -> Tried {
+    /// Carries out commands one after the other, up to the first that does not have its reply at once; gives what became of that one.
+    fn carry_out(&self, commands: &[Command], replies: &mut Vec<Reply>) -> Option<Tried> {
         self.shared.look(|world| {
-            let Some(door) = world.bus.doors.get(self.at) else { return Tried::Closed };
-            if !world.bus.network.reaches(self.host, door.host) {
-                return Tried::Silent;
-            }
-            if door.incarnation != self.incarnation || !door.is_open {
-                return Tried::Closed;
-            }
-            if world.servers.get(self.at).is_some_and(|server| server.process == Process::Paused) {
-                return Tried::Silent;
-            }
             let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-            Tried::Outcome(world.carry_out(self.at, &mut session, command))
+            commands.iter().find_map(|command| match self.carry_out_one(world, &mut session, command) {
+                Tried::Outcome(Outcome::Reply(reply)) => {
+                    replies.push(reply);
+                    None
+                }
+                other => Some(other),
+            })
         })
+    }
+
+    fn carry_out_one(&self, world: &mut World, session: &mut Session, command: &Command) -> Tried {
+        let Some(door) = world.bus.doors.get(self.at) else { return Tried::Closed };
+        if !world.bus.network.reaches(self.host, door.host) {
+            return Tried::Silent;
+        }
+        if door.incarnation != self.incarnation || !door.is_open {
+            return Tried::Closed;
+        }
+        if world.servers.get(self.at).is_some_and(|server| server.process == Process::Paused) {
+            return Tried::Silent;
+        }
+        Tried::Outcome(world.carry_out(self.at, session, command))
     }
 
     async fn converse(&self, commands: &[Command]) -> Result<Vec<Reply>, NodeError> {
         let patience = self.timeouts.read + Command::take(commands);
         let deadline = Instant::now() + patience;
         let mut replies = Vec::with_capacity(commands.len());
-        for command in commands {
-            let reply = loop {
-                match self.attempt(command) {
-                    Tried::Closed => return Err(self.close()),
-                    Tried::Outcome(Outcome::Reply(reply)) => break reply,
-                    Tried::Outcome(Outcome::After(wait, reply)) => {
-                        sleep_until((Instant::now() + Duration::from_millis(wait)).min(deadline)).await;
-                        break reply;
-                    }
-                    Tried::Silent | Tried::Outcome(Outcome::Hold) if Instant::now() < deadline => sleep(AGAIN).await,
-                    Tried::Silent | Tried::Outcome(Outcome::Hold) => {
-                        self.is_broken.store(true, Ordering::Relaxed);
-                        return Err(self.fail(Trouble::ReadTimedOut(patience)));
-                    }
+        while let Some(left) = commands.get(replies.len()..) {
+            match self.carry_out(left, &mut replies) {
+                None | Some(Tried::Outcome(Outcome::Reply(_))) => break,
+                Some(Tried::Closed) => return Err(self.close()),
+                Some(Tried::Outcome(Outcome::After(wait, reply))) => {
+                    sleep_until((Instant::now() + Duration::from_millis(wait)).min(deadline)).await;
+                    replies.push(reply);
                 }
-            };
-            replies.push(reply);
+                Some(Tried::Silent | Tried::Outcome(Outcome::Hold)) if Instant::now() < deadline => sleep(AGAIN).await,
+                Some(Tried::Silent | Tried::Outcome(Outcome::Hold)) => {
+                    self.is_broken.store(true, Ordering::Relaxed);
+                    return Err(self.fail(Trouble::ReadTimedOut(patience)));
+                }
+            }
         }
         Ok(replies)
     }

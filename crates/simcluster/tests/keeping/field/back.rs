@@ -30,8 +30,8 @@ fn serves(course: &Course) -> bool {
 /// Bitnami #10774, #20395; redis #15136).
 #[test]
 fn b_01_all_servers_come_back_at_other_addresses_and_serve_within_half_a_minute() {
-    for shape in [(3, 1), (5, 2)] {
-        tell(&[], 4, shape, async |course| {
+    for (shape, seeds) in [((3, 1), 4), ((10, 2), 1), ((30, 1), 1)] {
+        tell(&[], seeds, shape, async |course| {
             all_move(course).await;
             course.until("all serve", 30 * SECOND, || serves(course)).await;
         });
@@ -68,6 +68,19 @@ fn b_02_most_primaries_die_and_come_back_and_nobody_has_taken_over() {
             sleep(time).await;
             assert_eq!(course.takeovers(), before, "somebody took over without a majority");
             course.fleet.start_all();
+        });
+    }
+}
+
+/// The same where they never come back: after a minute without any of them the fewest replicas that make a majority take over without a vote, and those
+/// elect the others.
+#[test]
+fn b_02_most_primaries_never_come_back_and_replicas_take_over_within_two_minutes() {
+    for (shards, dead) in [(3, 2), (5, 3)] {
+        tell(&[], 2, (shards, 2), async |course| {
+            course.fleet.kill(&course.primaries()[..dead]);
+            let served = || course.simulation.unserved_slots().is_empty();
+            course.until("all slots are served", 120 * SECOND, served).await;
         });
     }
 }
