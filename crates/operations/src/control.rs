@@ -7,6 +7,7 @@ mod eyes;
 mod fence;
 mod giving_up;
 mod heirs;
+mod how_far;
 mod past;
 mod report;
 mod work;
@@ -21,6 +22,7 @@ use crate::{
     stray::stray_keys,
 };
 use eyes::Eyes;
+use how_far::Updates;
 use past::Past;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -70,6 +72,7 @@ pub struct Control<'a> {
     eyes: Eyes,
     past: Past,
     work: Work,
+    updates: Updates,
     quiet: Option<Quiet>,
     same: Option<Same>,
 }
@@ -94,7 +97,8 @@ impl<'a> Control<'a> {
     /// A loop that has not looked yet. It follows what is desired, and tells of itself whenever that changes.
     pub fn new(means: Means, desired: watch::Receiver<Desired>, tell: &'a (dyn Fn(&Report) + Send + Sync)) -> Self {
         let eyes = Eyes::new(Arc::clone(&means.dialer));
-        Self { means, desired, tell, eyes, past: Past::default(), work: Work::default(), quiet: None, same: None }
+        let (past, work, updates) = (Past::default(), Work::default(), Updates::default());
+        Self { means, desired, tell, eyes, past, work, updates, quiet: None, same: None }
     }
 
     /// Keeps the cluster in its shape, for ever. To end it, drop it: what runs ends between two commands.
@@ -164,6 +168,7 @@ impl<'a> Control<'a> {
             self.past.take(Instant::now(), finished);
         }
         self.count_strays(observation).await;
+        self.updates.see(Instant::now(), members);
         self.past.see(Instant::now(), members, &observation.view, &self.work.under_way());
     }
 
@@ -208,6 +213,7 @@ impl<'a> Control<'a> {
             proposed: steps.into_iter().map(|(action, reason)| Proposed { action, reason }).collect(),
             waits: decision.waits,
             losses,
+            update_seconds_left: self.updates.seconds_left(now),
             failures: self.past.failures(now),
             held,
             trouble: None,

@@ -25,6 +25,9 @@ pub struct Report {
     /// Shards that were lost with all copies of their data, and were made anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
+    /// In how many seconds all members run with what they are to run with, at the speed so far, while some do and some do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_seconds_left: Option<f64>,
     /// What was tried, failed, and will be tried again.
     pub failures: Vec<Failure>,
     /// Why the loop changes nothing now, if so.
@@ -48,6 +51,9 @@ pub struct Doing {
     /// How far it has come, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
+    /// How long the rest takes, seconds, as far as somebody can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
 }
 
 /// A step that would be done.
@@ -84,6 +90,7 @@ impl Report {
             proposed: Vec::new(),
             waits: Vec::new(),
             losses: Vec::new(),
+            update_seconds_left: None,
             failures: Vec::new(),
             held: None,
             trouble: Some(error.to_string()),

@@ -5,6 +5,7 @@ use super::{
     fence::{NoTakeover, fence},
     giving_up::{NotGivenUp, give_up},
     heirs::holds_others,
+    how_far::HowFar,
 };
 use crate::{
     observe::{NoEntry, Observation, dial_and_ask, look},
@@ -16,7 +17,7 @@ use crate::{
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::{Instant, timeout};
@@ -50,7 +51,7 @@ struct Piece {
     steps: Vec<(Action, String)>,
     begun: Instant,
     stop: CancellationToken,
-    progress: Arc<Mutex<Option<String>>>,
+    how_far: Arc<Mutex<HowFar>>,
 }
 
 /// Why a step was not done.
@@ -127,12 +128,13 @@ impl Work {
 
     pub(super) fn doing(&self, now: Instant) -> Vec<Doing> {
         let doing = |piece: &Piece| {
-            let (for_seconds, progress) = (now.duration_since(piece.begun).as_secs_f64(), said(&piece.progress));
-            let doing = move |(action, reason): &(Action, String)| Doing {
+            let how_far = known(&piece.how_far);
+            let doing = |(action, reason): &(Action, String)| Doing {
                 action: action.clone(),
                 reason: reason.clone(),
-                for_seconds,
-                progress: progress.clone(),
+                for_seconds: now.duration_since(piece.begun).as_secs_f64(),
+                progress: how_far.words(action),
+                seconds_left: how_far.seconds_left(action, piece.begun, now),
             };
             piece.steps.iter().map(doing).collect::<Vec<_>>()
         };
@@ -179,9 +181,9 @@ impl Work {
             steps: steps.clone(),
             begun: Instant::now(),
             stop: CancellationToken::new(),
-            progress: Arc::default(),
+            how_far: Arc::default(),
         };
-        let (number, stop, progress) = (self.next, piece.stop.clone(), Arc::clone(&piece.progress));
+        let (number, stop, how_far) = (self.next, piece.stop.clone(), Arc::clone(&piece.how_far));
         self.next += 1;
         self.pieces.insert(number, piece);
         let (means, observation) = (means.clone(), Arc::clone(observation));
@@ -206,18 +208,18 @@ impl Work {
                 }
                 Some((Action::SettleSlots { node, slots, .. }, _)) => {
                     match give_up(&means, &observation, node, slots, &keys).await {
-                        Ok(()) => run(&means, steps, &observation, stop, &progress, None).await,
+                        Ok(()) => run(&means, steps, &observation, stop, &how_far, None).await,
                         Err(error) => Err(error.into()),
                     }
                 }
                 Some((Action::Failover { primary, kind: FailoverKind::Takeover, .. }, _)) => {
                     match fence(&means, &observation, primary).await {
-                        Ok(fenced) => run(&means, steps, &observation, stop, &progress, Some(&fenced)).await,
+                        Ok(fenced) => run(&means, steps, &observation, stop, &how_far, Some(&fenced)).await,
                         Err(error) => Err(error.into()),
                     }
                 }
-                Some((Action::Repair { .. }, _)) => repair(&means, &observation, stop, &progress).await,
-                _ => run(&means, steps, &observation, stop, &progress, None).await,
+                Some((Action::Repair { .. }, _)) => repair(&means, &observation, stop, &how_far).await,
+                _ => run(&means, steps, &observation, stop, &how_far, None).await,
             };
             (number, outcome.map_err(|failed| failed.to_string()))
         };
@@ -246,7 +248,7 @@ async fn run(
     steps: Vec<(Action, String)>,
     observation: &Observation,
     stop: CancellationToken,
-    progress: &Mutex<Option<String>>,
+    how_far: &Mutex<HowFar>,
     fenced: Option<&Fenced>,
 ) -> Result<(), Failed> {
     for (action, _) in &steps {
@@ -256,7 +258,8 @@ async fn run(
     }
     let mut plan = Plan::of_one_stage("a step of the loop".to_owned(), observation.nodes(|_| true), steps);
     weigh(observation, &mut plan, None).await?;
-    let tell = |told: Progress| note(progress, &told);
+    known(how_far).expected = Duration::from_secs(plan.cost.seconds);
+    let tell = |told: Progress| known(how_far).note(Instant::now(), &told);
     let mut runner = Runner::new(observation.links.clone(), means.patience, &tell);
     if let Some(fenced) = fenced {
         runner = runner.unopposed(Unopposed::fenced(fenced));
@@ -269,7 +272,7 @@ async fn repair(
     means: &Means,
     observation: &Observation,
     stop: CancellationToken,
-    progress: &Mutex<Option<String>>,
+    how_far: &Mutex<HowFar>,
 ) -> Result<(), Failed> {
     let fresh = look(means.dialer.as_ref(), &observation.answering()).await?;
     let held = held(&fresh, true).await?;
@@ -279,7 +282,7 @@ async fn repair(
         return Err(Failed::NothingFound);
     }
     weigh(&fresh, &mut plan, None).await?;
-    let tell = |told: Progress| note(progress, &told);
+    let tell = |told: Progress| known(how_far).note(Instant::now(), &told);
     let runner = Runner::new(fresh.links, means.patience, &tell).with_moves(means.moves());
     ended(runner.despite_failures(true).stopped_by(stop).run(&plan).await)
 }
@@ -289,12 +292,6 @@ fn ended(outcome: Result<(), RunError>) -> Result<(), Failed> {
     match outcome {
         Err(RunError::Stopped) => Ok(()),
         outcome => Ok(outcome?),
-    }
-}
-
-fn note(progress: &Mutex<Option<String>>, told: &Progress) {
-    if let Some(words) = words(told) {
-        *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
     }
 }
 
@@ -315,16 +312,6 @@ async fn restart(means: &Means, member: &str, node: Option<&NodeRef>, observatio
     Ok(means.fleet.restart(member, proof).await?)
 }
 
-fn said(progress: &Mutex<Option<String>>) -> Option<String> {
-    progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
-
-/// What of a run's progress is worth telling.
-fn words(progress: &Progress) -> Option<String> {
-    match progress {
-        Progress::Moving { moved, .. } => Some(format!("{} slots, {} keys", moved.slots, moved.keys)),
-        Progress::Waiting { missing } => Some(missing.clone()),
-        Progress::FallsBack { reason, .. } => Some(format!("by MIGRATE, since the servers' own way failed: {reason}")),
-        _ => None,
-    }
+fn known(how_far: &Mutex<HowFar>) -> MutexGuard<'_, HowFar> {
+    how_far.lock().unwrap_or_else(PoisonError::into_inner)
 }

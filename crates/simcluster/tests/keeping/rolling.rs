@@ -5,7 +5,7 @@ use crate::{
     seeds::{self, profile},
 };
 use simcluster::{Platform, Simulation};
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 use tokio::time::sleep;
 
 const LONG: Duration = Duration::from_mins(3);
@@ -28,6 +28,40 @@ fn all_members_are_restarted_and_nothing_is_lost_with_replicas_and_without_on_ev
             Course::assert_kept(&lost);
         };
         course.beside(Life::Whole, life).await;
+    });
+}
+
+#[test]
+fn what_is_left_of_an_update_and_of_moves_is_told_and_becomes_less() {
+    seeds::all(&[], 4, async |simulation, seed| {
+        let course = Course::made(&simulation, Platform::calm(profile(seed)), 3, 1).await;
+        let told: RefCell<[Vec<f64>; 2]> = RefCell::default();
+        let watch = async {
+            loop {
+                let report = course.report();
+                let moves = report.iter().flat_map(|report| &report.doing).filter_map(|doing| doing.seconds_left);
+                let left = [report.as_ref().and_then(|report| report.update_seconds_left), moves.reduce(f64::max)];
+                told.borrow_mut().iter_mut().zip(left).for_each(|(told, left)| told.extend(left));
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let life = async {
+            course.settled(LONG).await;
+            course.fleet.want(1);
+            course.settled(LONG).await;
+            course.want(4, 1);
+            course.settled(LONG).await;
+        };
+        let both = async {
+            tokio::select! { () = life => {}, () = watch => {} }
+        };
+        course.beside(Life::Whole, both).await;
+        let [update, moves] = told.take();
+        let most = update.iter().copied().reduce(f64::max).unwrap();
+        assert!(*update.last().unwrap() < most / 2.0, "{update:?}");
+        // These take some seconds here.
+        assert!(!moves.is_empty() && moves.iter().all(|left| *left < 10.0), "{moves:?}");
+        assert!(course.report().is_none_or(|report| report.update_seconds_left.is_none()));
     });
 }
 

@@ -43,6 +43,9 @@ pub(crate) fn text(report: &Report, unchanged: Duration, cluster: &Cluster) -> S
             let _ = writeln!(text, "  {:8}  do   {}", "", what_to_do(advice, cluster));
         }
     }
+    if let Some(left) = report.update_seconds_left {
+        let _ = writeln!(text, "  {:8}  {} until all members are updated", "left", about(left));
+    }
     text
 }
 
@@ -80,13 +83,19 @@ pub(crate) fn summary(report: &Report) -> String {
     if let Some(held) = &report.held {
         return format!("held: {held}");
     }
-    let doing = report.doing.first().map(line);
+    let left = report.update_seconds_left.map_or_else(String::new, |left| format!("    all in {}", about(left)));
+    let doing = report.doing.first().map(|doing| line(doing) + &left);
     let waits = || report.waits.first().map(|wait| format!("waiting for {}: {}", wait.what, wait.why));
     doing.or_else(waits).unwrap_or_else(|| "looking".to_owned())
 }
 
 fn line(doing: &Doing) -> String {
     let took = units::duration(Duration::from_secs_f64(doing.for_seconds.max(0.0)));
-    let progress = doing.progress.as_ref().map_or_else(String::new, |progress| format!("    {progress}"));
-    format!("{}    {took}{progress}", plan_text::deed(&doing.action))
+    let left = doing.seconds_left.map(|left| format!("{} left", about(left)));
+    let known = [Some(plan_text::deed(&doing.action)), Some(took), doing.progress.clone(), left];
+    known.into_iter().flatten().collect::<Vec<_>>().join("    ")
+}
+
+fn about(seconds: f64) -> String {
+    format!("about {:.0} s", seconds.max(1.0))
 }
