@@ -5,7 +5,8 @@ use crate::{
     call::{Next, Watch},
     events, failover,
     happening::Happening,
-    shared::{Seen, Shared},
+    seen::Seen,
+    shared::Shared,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};

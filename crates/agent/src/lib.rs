@@ -16,6 +16,7 @@ mod call;
 mod copies;
 mod counters;
 mod directory;
+mod electable;
 mod error;
 mod events;
 mod exec;
@@ -37,6 +38,7 @@ mod metrics;
 mod neighbours;
 mod partition;
 mod report;
+mod seen;
 mod server;
 mod settle;
 mod shared;
@@ -112,6 +114,7 @@ pub fn run_with(directory: &Path, exec_program: &Path, dialer: Arc<dyn Dialer>) 
         if api.is_some() {
             tokio::spawn(api::serve(Arc::clone(&shared), own));
             tokio::spawn(looking::keep_looking(Arc::clone(&shared)));
+            tokio::spawn(electable::keep(Arc::clone(&shared)));
             tokio::spawn(guard::guard(Arc::clone(&shared)));
             tokio::spawn(introductions::keep_introducing(Arc::clone(&shared)));
             tokio::spawn(follow::follow(Arc::clone(&shared), called));

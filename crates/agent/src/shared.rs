@@ -9,6 +9,7 @@ use crate::{
     happening::{Happening, Watchers},
     neighbours::Neighbourhood,
     partition::{Followed, Source},
+    seen::Seen,
     token::Token,
 };
 use operations::{
@@ -25,7 +26,7 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, timeout},
+    time::timeout,
 };
 use topology::{Host, NodeAddr, NodeEntry, NodeId, NodeView};
 
@@ -66,27 +67,6 @@ pub(crate) struct Run {
     pub(crate) port: u16,
     /// The address that its connections come from since it was started, if that was not left to the system.
     pub(crate) source: Option<Ipv4Addr>,
-}
-
-/// What the server said last.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
-    /// What it said; stays when it dies.
-    pub(crate) view: Option<Arc<NodeView>>,
-    /// In which run, and when.
-    pub(crate) run: u64,
-    pub(crate) at: Option<Instant>,
-    /// Why it did not answer when it was asked the last time.
-    pub(crate) trouble: Option<Trouble>,
-}
-
-impl Seen {
-    /// The primary of this replica, by its own word.
-    pub(crate) fn primary(&self) -> Option<(NodeId, NodeAddr)> {
-        let view = self.view.as_ref()?;
-        let id = view.myself.primary?;
-        Some((id, view.entry(id)?.endpoint.address()?))
-    }
 }
 
 impl Shared {
@@ -174,10 +154,7 @@ impl Shared {
         let outcome = self.ask(run).await;
         if run.number == self.run().number {
             self.seen.send_modify(|seen| match &outcome {
-                Ok(view) => {
-                    *seen =
-                        Seen { view: Some(Arc::clone(view)), run: run.number, at: Some(Instant::now()), trouble: None };
-                }
+                Ok(view) => seen.take(run.number, view),
                 Err(trouble) => seen.trouble = Some(trouble.clone()),
             });
         }
@@ -273,11 +250,11 @@ impl Shared {
     /// that has not answered yet has what is on disk.
     fn copy(&self, looked: bool) -> Option<CopyOf> {
         let (run, seen) = (self.run(), self.seen.borrow().clone());
-        let Some(view) = seen.view.filter(|_| run.pid.is_some() && seen.run == run.number) else {
+        let Some(view) = seen.view.as_ref().filter(|_| run.pid.is_some() && seen.run == run.number) else {
             return CopyOf::kept(&self.directory);
         };
         let is_empty = looked && view.server.keys() == 0;
-        CopyOf::wanted(&view.entries().cloned().collect::<Vec<_>>()).filter(|_| !is_empty)
+        CopyOf::wanted(&view.entries().cloned().collect::<Vec<_>>()).filter(|_| !is_empty && !seen.lacks_copy())
     }
 
     /// What is told of this member, as its server said last.
@@ -285,6 +262,7 @@ impl Shared {
         let run = self.run();
         let seen = self.seen.borrow().clone();
         let mut said = seen.view.as_ref().map(|view| Said::of(view)).unwrap_or_default();
+        said.may_succeed &= !seen.lacks_copy();
         if run.pid.is_none() {
             // What it comes back as.
             said.primary = self.directory.kept_node().and_then(|node| node.primary);

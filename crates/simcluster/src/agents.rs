@@ -5,6 +5,7 @@
 //! each other, and how long they take to answer, is left out: they know the members, and answer at once.
 
 use crate::{
+    electable::continues,
     fleet::{SimulatedFleet, lock},
     link::Timeouts,
     server::{Known, Process, Server},
@@ -237,7 +238,7 @@ fn decide(world: &World, members: &[Number], dead: Number, id: NodeId, passed: &
     let is_fresh = |server: &Server| {
         let upstream = server.upstream.as_ref();
         let down = upstream.filter(|upstream| !upstream.is_copying).and_then(|upstream| upstream.down_since);
-        down.is_some_and(|since| world.bus.now.saturating_sub(since) <= FRESH)
+        down.is_some_and(|since| world.bus.now.saturating_sub(since) <= FRESH) && continues(world, server, id)
     };
     let able = || replicas.iter().filter(|server| is_fresh(server));
     let best = |among: &dyn Fn(&Server) -> bool| {

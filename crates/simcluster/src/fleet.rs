@@ -98,12 +98,16 @@ struct Kept {
 }
 
 impl SimulatedFleet {
-    /// A platform without members.
+    /// A platform without members, in a runtime.
     pub fn new(simulation: &Simulation, platform: Platform) -> Self {
         let platform = Arc::new(Mutex::new(platform));
         let (members, wanted, losses, held) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
         let agents = Arc::default();
-        Self { simulation: simulation.clone(), platform, members, wanted, losses, held, agents }
+        let fleet = Self { simulation: simulation.clone(), platform, members, wanted, losses, held, agents };
+        if fleet.has_agents() {
+            tokio::spawn(fleet.clone().keep_electable());
+        }
+        fleet
     }
 
     /// Makes members that are a cluster at once, as the loop would leave it; the simulation has no servers yet.

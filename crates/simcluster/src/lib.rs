@@ -17,6 +17,7 @@ mod bus;
 mod command;
 mod data;
 mod disturb;
+mod electable;
 mod faults;
 mod fleet;
 mod form;

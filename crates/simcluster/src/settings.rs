@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What a server knows of settings, with what it comes with. Those that the model obeys: see [`Settings::take`].
-const DEFAULTS: [(&str, &str); 14] = [
+const DEFAULTS: [(&str, &str); 15] = [
     ("appendonly", "yes"),
     ("availability-zone", ""),
     ("cluster-allow-replica-migration", "yes"),
@@ -11,6 +11,7 @@ const DEFAULTS: [(&str, &str); 14] = [
     ("cluster-manual-failover-timeout", "5000"),
     ("cluster-migration-barrier", "1"),
     ("cluster-node-timeout", "5000"),
+    ("cluster-replica-no-failover", "no"),
     ("cluster-replica-validity-factor", "10"),
     ("cluster-require-full-coverage", "yes"),
     ("maxmemory", "0"),
@@ -28,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) node_timeout: u64,
     pub(crate) replica_migration: bool,
     pub(crate) full_coverage: bool,
+    pub(crate) no_failover: bool,
     /// Milliseconds.
     pub(crate) copy_delay: u64,
 }
@@ -43,6 +45,7 @@ impl Settings {
             node_timeout: 0,
             replica_migration: true,
             full_coverage: true,
+            no_failover: false,
             copy_delay: 0,
         };
         settings.take();
@@ -57,8 +60,10 @@ impl Settings {
             (number("cluster-node-timeout", 5000).max(1), number("repl-diskless-sync-delay", 5) * 1000);
         let (replica_migration, full_coverage) =
             (is_on("cluster-allow-replica-migration"), is_on("cluster-require-full-coverage"));
+        let no_failover = is_on("cluster-replica-no-failover");
         (self.node_timeout, self.copy_delay) = (node_timeout, copy_delay);
-        (self.replica_migration, self.full_coverage) = (replica_migration, full_coverage);
+        (self.replica_migration, self.full_coverage, self.no_failover) =
+            (replica_migration, full_coverage, no_failover);
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {

@@ -4,9 +4,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// A node's id: 160 random bits, written as 40 hexadecimal digits.
+/// A node's id: 160 random bits, written as 40 hexadecimal digits. Numbers are compared faster than bytes, and in the same order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId([u8; 20]);
+pub struct NodeId(u64, u64, u64);
 
 /// Text that is not 40 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,23 +15,22 @@ pub struct NotANodeId(pub String);
 
 impl NodeId {
     /// The id with these bytes.
-    pub const fn from_bytes(bytes: [u8; 20]) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: [u8; 20]) -> Self {
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let (first, rest) = bytes.split_at(8);
+        let (second, last) = rest.split_at(8);
+        Self(number(first), number(second), number(last))
     }
 
     /// The first 8 digits, as people see ids.
     pub fn short(&self) -> String {
-        let mut text = self.to_string();
-        text.truncate(8);
-        text
+        format!("{:08x}", self.0 >> 32)
     }
 }
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digit = |number: u8| char::from_digit(number.into(), 16).unwrap_or_default();
-        let digits: String = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
-        f.write_str(&digits)
+        write!(f, "{:016x}{:016x}{:08x}", self.0, self.1, self.2)
     }
 }
 
@@ -52,7 +51,7 @@ impl FromStr for NodeId {
                 let &[high, low] = pair else { return None };
                 *byte = digit(high)? << 4 | digit(low)?;
             }
-            (text.len() == 40).then_some(Self(bytes))
+            (text.len() == 40).then_some(Self::from_bytes(bytes))
         };
         parse().ok_or_else(|| NotANodeId(text.to_owned()))
     }

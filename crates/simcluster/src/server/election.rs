@@ -24,7 +24,7 @@ impl Server {
         if !primary.has_failed && !is_asked || !primary.owns_slots() {
             return;
         }
-        if !is_asked && !self.is_fresh(now) {
+        if !is_asked && (self.settings.no_failover || !self.is_fresh(now)) {
             return;
         }
         if age > patience * 2 {

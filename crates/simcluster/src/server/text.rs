@@ -63,6 +63,7 @@ impl Server {
                 text.push_str(known.label());
             }
             known.write_flags(&mut text);
+            text.push_str(if is_me && self.settings.no_failover { ",nofailover" } else { "" });
             text.push(' ');
             match known.primary.filter(|_| known.is_replica) {
                 Some(primary) => drop(write!(text, "{primary}")),

@@ -1,6 +1,6 @@
 //! A primary dies, with its agent or without.
 
-use super::scene::{Scene, engines, epoch, tell};
+use super::scene::{Scene, call, engines, epoch, tell};
 use crate::{
     local::{kill, signal},
     support::eventually,
@@ -135,4 +135,37 @@ fn two_of_three_primaries_that_die_at_once_are_back_soon_and_no_write_is_lost() 
     let ledger = scene.finish(writer);
     // Without a majority one of them has to come back first, which servers take 2 s for.
     assert!(ledger.worst_gap() < Duration::from_secs(6), "{:?}", ledger.worst_gap());
+}
+
+/// Servers let it stand for election, since it had its link to another primary a moment ago, and all keys of the shard would be gone.
+#[test]
+fn a_replica_that_has_nothing_of_its_new_primary_yet_does_not_take_its_place() {
+    for engine in engines() {
+        let scene = Scene::up(engine, "", 6);
+        let ledger = scene.writer().stop();
+        scene.place.local("hold").succeeded();
+        let [from, other] = [scene.first, scene.first + 1].map(|port| scene.replicas_of(port)[0]);
+        let primary = scene.first + 1;
+        let id = call(primary, "CLUSTER MYID").lines().nth(1).unwrap().to_owned();
+        scene.place.local(&format!("pause {primary} {other}")).succeeded();
+        assert!(call(from, &format!("CLUSTER REPLICATE {id}")).starts_with("+OK"));
+        let says = |port: u16, words: &[&str]| {
+            let nodes = call(port, "CLUSTER NODES");
+            nodes.lines().any(|line| words.iter().all(|word| line.contains(word)))
+        };
+        let lost = format!(":{primary}@");
+        eventually("it says that it is not to be elected", || says(from, &["myself,slave,nofailover"]));
+        eventually("the primary is lost", || says(scene.first, &[&lost, "master,fail "]));
+        // An election begins a second after that at the latest.
+        let begin = Instant::now();
+        eventually("it could have been elected", || begin.elapsed() > Duration::from_secs(4));
+        assert_eq!(scene.role(from), "replica", "{}", scene.agent_log(from));
+        scene.place.local(&format!("resume {primary} {other}")).succeeded();
+        eventually("it may be elected once it has a copy", || {
+            scene.member(from)["link_up"] == true && !says(from, &["nofailover"])
+        });
+        scene.place.local("release").succeeded();
+        scene.eventually_healthy();
+        ledger.assert_kept(&scene.cluster());
+    }
 }
