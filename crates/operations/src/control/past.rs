@@ -91,8 +91,8 @@ impl Past {
         note(&mut self.absent, now, absent.collect());
     }
 
-    /// Whether it is to be counted now which primaries hold keys of slots of others: where somebody has become a primary, and after a loop began
-    /// or a move did not end well. What a move brings before it ends is not of the one who holds it, and such a move may have ended without
+    /// Whether it is to be counted now which primaries hold keys of slots of others: where somebody has become a primary, and after a loop began,
+    /// slots moved, or a step did not end well. What a move brings before it ends is not of the one who holds it, and such a move may have ended without
     /// leaving a trace.
     pub(super) fn is_to_count(&self, now: Instant, view: &ClusterView) -> bool {
         let is_open = |said: &NodeView| !said.myself.open_slots().is_empty();
@@ -123,8 +123,8 @@ impl Past {
         let Finished { action, error } = finished;
         let key = key(&action);
         let prepares = if let Action::CopyFunctions { to, .. } = &action { Some(to.id) } else { None };
-        let is_cut_off = error.is_some() && matches!(action, Action::MoveSlots { .. });
-        if is_cut_off || matches!(action, Action::Repair { .. }) {
+        // A move that is not wanted any more ends well, too, wherever it was.
+        if error.is_some() || matches!(action, Action::MoveSlots { .. } | Action::Repair { .. }) {
             self.tidy.clear();
         }
         let Some(error) = error else {
