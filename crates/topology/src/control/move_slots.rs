@@ -102,6 +102,8 @@ fn shared_epoch(view: &ClusterView, moves: &[SlotMove]) -> Option<String> {
 
 /// The servers tell each other most of what they disagree about within this time.
 const SERVERS_AGREE: Duration = Duration::from_secs(8);
+/// What they have not settled by themselves after this time they do not settle.
+const SERVERS_SETTLE: Duration = Duration::from_mins(1);
 
 /// Mends what keeps slots from being moved, once the servers had their time.
 fn mend(situation: &Situation<'_>, decision: &mut Decision, not_yet: &NotYet) {
@@ -120,7 +122,7 @@ fn mend(situation: &Situation<'_>, decision: &mut Decision, not_yet: &NotYet) {
     let nodes = situation.answering();
     match not_yet {
         // They settle that by their epochs as soon as they hear each other: whoever was replaced drops what it has and follows.
-        NotYet::SeveralOwners { .. } | NotYet::Disagreement { .. } => {
+        NotYet::SeveralOwners { .. } | NotYet::Disagreement { .. } if situation.memory.unsettled < SERVERS_SETTLE => {
             decision.step(Action::AwaitAgreement { nodes }, what);
         }
         _ => decision.step(Action::Repair { nodes }, what),

@@ -37,7 +37,7 @@ fn a_01_a_single_server_restarts_and_nothing_is_emptied() {
 /// slots were removed (OT #846, #860, #885, #1148, #1167, #1647).
 #[test]
 fn a_05_scale_in_while_sources_destinations_and_the_loop_die_loses_nothing() {
-    tell_with_short_lives(&[], 4, (6, 1), async |course| {
+    tell_with_short_lives(&[8], 4, (6, 1), async |course| {
         course.want(3, 1);
         for _ in 0..4 {
             let [pause, which, time] = [6_000, 1 << 32, 8_000].map(|below| course.simulation.draw(below));
