@@ -135,7 +135,8 @@ impl Simulation {
 
     /// The id that a server has now.
     pub fn id(&self, number: Number) -> NodeId {
-        self.shared.look(|world| world.servers.get(number).map_or(NodeId::from_bytes([0; 20]), |server| server.me))
+        self.shared
+            .look(|world| world.servers.get(number).map_or_else(|| NodeId::from_bytes([0; 20]), |server| server.me))
     }
 
     /// The server that has this id now.
