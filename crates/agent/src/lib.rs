@@ -22,6 +22,7 @@ mod events;
 mod exec;
 mod exit;
 mod failover;
+mod farewell;
 pub mod file;
 mod follow;
 mod guard;

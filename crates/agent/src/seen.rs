@@ -1,7 +1,7 @@
 //! What the own server said last, and what follows from that.
 
 use operations::port::Trouble;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use topology::{Flag, NodeAddr, NodeEntry, NodeId, NodeView, SlotSet};
 
@@ -17,6 +17,8 @@ pub(crate) struct Seen {
     pub(crate) trouble: Option<Trouble>,
     /// Whose data it has got in this run, if it is a replica.
     copied: Option<Copied>,
+    /// When it was last a primary with slots, in this run.
+    served: Option<Instant>,
 }
 
 /// A primary whose data a replica has, as that looked when the link was last seen up.
@@ -51,13 +53,20 @@ impl Seen {
             Some(_) => self.copied.take().filter(|_| self.run == run),
             None => None,
         };
-        *self = Self { view: Some(Arc::clone(view)), run, at: Some(Instant::now()), trouble: None, copied };
+        let (now, serves) = (Instant::now(), view.myself.is_primary() && !view.myself.slots.is_empty());
+        let served = if serves { Some(now) } else { self.served.filter(|_| self.run == run) };
+        *self = Self { view: Some(Arc::clone(view)), run, at: Some(now), trouble: None, copied, served };
     }
 
     /// Whether it is a replica that followed another primary in this run, and has nothing of the present one's data yet.
     pub(crate) fn lacks_copy(&self) -> bool {
         let (Some(view), Some(copied)) = (&self.view, &self.copied) else { return false };
         view.myself.primary.is_some_and(|primary| !copied.is_of(primary, view))
+    }
+
+    /// Whether it was a primary with slots no longer ago than this.
+    pub(crate) fn has_served_within(&self, time: Duration) -> bool {
+        self.served.is_some_and(|served| served.elapsed() <= time)
     }
 
     /// Whether it says that it does not stand for election.

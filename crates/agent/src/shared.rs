@@ -28,7 +28,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
-use topology::{Host, NodeAddr, NodeEntry, NodeId, NodeView};
+use topology::{Host, NodeAddr, NodeEntry, NodeId, NodeView, Reply};
 
 /// Who asks for the member gets what the server says now. One that says nothing for so long does not answer.
 const NOW: Duration = Duration::from_millis(200);
@@ -209,6 +209,20 @@ impl Shared {
     pub(crate) async fn send(&self, command: Command) -> Result<(), Trouble> {
         let link = self.link(self.run()).await?;
         send(link.as_ref(), command).await
+    }
+
+    /// Asks the own server for text.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub(crate) async fn ask_for(&self, command: Command) -> Result<String, Trouble> {
+        let link = self.link(self.run()).await?;
+        let reply = link.send(vec![command]).await.map_err(|error| error.trouble)?.pop();
+        let no_text = || Trouble::Protocol("no text".to_owned());
+        match reply {
+            Some(Reply::Error(line)) => Err(Trouble::from_refusal(&line)),
+            reply => reply.as_ref().and_then(Reply::as_text).map(String::from).ok_or_else(no_text),
+        }
     }
 
     /// Where this server is for the others.

@@ -6,6 +6,7 @@ use crate::{
     directory::MemberDirectory,
     error::AgentError,
     events::{self, seconds},
+    farewell::await_clients,
     follow,
     hand_over::hand_over,
     happening::Happening,
@@ -222,7 +223,10 @@ impl Agent {
         let mut hurry = false;
         if who == Stop::Member {
             tokio::select! {
-                () = hand_over(&self.shared) => {}
+                () = async {
+                    hand_over(&self.shared).await;
+                    await_clients(&self.shared).await;
+                } => {}
                 exit = server.ended() => ended = Some(exit),
                 _ = self.wishes.stop() => hurry = true,
             }

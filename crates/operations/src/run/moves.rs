@@ -107,6 +107,7 @@ impl Runner<'_> {
                 return Ok(());
             }
             self.tell_new_owner(slots, from, to).await?;
+            try_join(self.tell_owners(from), self.tell_owners(to)).await?;
             self.until_ready(slots, from, to, stop).await?;
             if self.have_arrived(slots, to).await? {
                 return Ok(());
@@ -153,6 +154,25 @@ impl Runner<'_> {
             let told = news.iter().map(|slot| Command::SetSlot(slot, SlotState::Node(owner.id)));
             accepted(link, told.collect()).await?;
         }
+        Ok(())
+    }
+
+    /// Tells a node who owns the slots that it imports, where it knows of nobody: it learns of no owner of such slots from others, and serves none of
+    /// its own as long as one has no owner.
+    async fn tell_owners(&self, node: &NodeRef) -> Result<(), RunError> {
+        let (link, view) = self.fresh(node).await?;
+        let known = view.entries().fold(SlotSet::new(), |known, entry| known.union(&entry.slots));
+        let unknown = view.myself.importing.keys().copied().collect::<SlotSet>().difference(&known);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let others = self.views(|id| id != node.id && view.entry(id).is_some()).await;
+        let owners = others.values().filter(|other| other.myself.is_primary()).map(|other| &other.myself);
+        let told = owners.flat_map(|owner| {
+            let slots: Vec<_> = unknown.intersection(&owner.slots).iter().collect();
+            slots.into_iter().map(|slot| Command::SetSlot(slot, SlotState::Node(owner.id)))
+        });
+        accepted(link, told.collect()).await?;
         Ok(())
     }
 

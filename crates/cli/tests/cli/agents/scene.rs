@@ -93,8 +93,16 @@ impl Scene {
     }
 
     #[track_caller]
+    #[expect(clippy::print_stderr, reason = "what is wrong is of use where it does not become well")]
     pub(crate) fn eventually_healthy(&self) {
-        eventually("the cluster is healthy", || self.place.is_healthy("main"));
+        let begin = Instant::now();
+        eventually("the cluster is healthy", || {
+            let is_healthy = self.place.is_healthy("main");
+            if !is_healthy && begin.elapsed() > Duration::from_secs(28) {
+                eprintln!("{}", self.place.local("status").out);
+            }
+            is_healthy
+        });
     }
 
     /// Stops writing once it has gone on for a while; nothing that was acknowledged may be lost.

@@ -3,6 +3,8 @@
 use super::scene::{Scene, call, engines, epoch, tell};
 use crate::support::eventually;
 use std::{
+    io::{Read, Write},
+    net::TcpStream,
     process::Command,
     time::{Duration, Instant},
 };
@@ -34,6 +36,34 @@ fn a_member_that_is_stopped_hands_over_first_and_no_write_is_lost() {
         assert_eq!(epoch(replica), before + 1, "one election");
         let log = scene.agent_log(scene.first);
         assert!(log.contains(&format!("handed over to 127.0.0.1:{replica} in ")), "{log}");
+    }
+}
+
+/// A question that is under way when the connection ends has no answer, and its client does not know what became of it.
+#[test]
+fn a_member_that_is_stopped_answers_clients_until_they_know_where_to_go() {
+    for engine in engines() {
+        let scene = Scene::up(engine, "", 6);
+        let mut stream = TcpStream::connect(("127.0.0.1", scene.first)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        // A key of its first slot.
+        let mut ask = || {
+            stream.write_all(b"GET {3560}\r\n").unwrap();
+            let mut answer = [0; 64];
+            let length = stream.read(&mut answer).unwrap();
+            String::from_utf8_lossy(&answer[..length]).into_owned()
+        };
+        assert_eq!(ask(), "$-1\r\n");
+        terminate(&[scene.agent_pid(scene.first)]);
+        // It learns late.
+        let mut moved = 0;
+        while moved < 500 {
+            let answer = ask();
+            assert!(!answer.is_empty(), "no answer after {moved} times MOVED\n{}", scene.agent_log(scene.first));
+            moved += usize::from(answer.starts_with("-MOVED"));
+        }
+        drop(stream);
+        scene.eventually_healthy();
     }
 }
 
