@@ -138,6 +138,11 @@ fn an_up_that_is_stopped_at_any_moment_leaves_no_process_and_no_file() {
         eventually("the moment has come", || begun.elapsed() >= Duration::from_millis(milliseconds));
         interrupt(&running);
         let status = running.finish(Duration::from_secs(40));
+        // On a busy machine it may have come too late.
+        if status.success() {
+            place.local("down --remove --yes").succeeded();
+            continue;
+        }
         // Before the program listens for it, the signal ends it at once.
         assert!(status.code() == Some(130) || status.code().is_none(), "after {milliseconds} ms: {status:?}");
         if status.code() == Some(130) {
