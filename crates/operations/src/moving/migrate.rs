@@ -73,27 +73,32 @@ impl Shift<'_> {
     /// Makes the destination's word on these slots count for everybody, where somebody has raised the source's config epoch meanwhile:
     /// nodes believe the higher epoch, even the destination itself, and the source does not want the slots any more.
     async fn confirm(&self, slots: &SlotSet) -> Result<(), RunError> {
+        let mut refused = None;
         for _ in 0..CONFIRMATIONS {
             // When one of them is lost now, others decide on its slots.
             let Ok((here, there)) = try_join(ask(self.transfer.source), ask(self.transfer.destination)).await else {
-                break;
+                return Ok(());
             };
             if !there.myself.is_primary() {
-                break;
+                return Ok(());
             }
             let outdone = there.entry(self.from.id).map(|entry| entry.slots.intersection(slots)).unwrap_or_default();
             let outdone = outdone.difference(&here.myself.slots);
             if !outdone.is_empty() {
-                self.destination.tell_all(&outdone, SlotState::Importing(self.from.id)).await?;
-                self.destination.hand_over(&outdone, self.way(), Vec::new(), true).await?;
-                self.announce(outdone.iter().next()).await?;
+                let told = async {
+                    self.destination.tell_all(&outdone, SlotState::Importing(self.from.id)).await?;
+                    self.destination.hand_over(&outdone, self.way(), Vec::new(), true).await?;
+                    self.announce(outdone.iter().next()).await
+                };
+                // A source that has lost its last slot may have become a replica since it was looked at.
+                refused = told.await.err();
             } else if here.myself.is_primary() && there.myself.config_epoch <= here.myself.config_epoch {
                 accepted(self.transfer.destination, vec![Command::BumpEpoch]).await?;
             } else {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// Moves one batch after the other. While one is opened and its keys are sent, those of the next are looked at.
