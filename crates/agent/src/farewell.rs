@@ -2,7 +2,7 @@
 //!
 //! A client that is answered `MOVED` goes on elsewhere. One whose connection ends in the middle of a question does not know what became of it.
 
-use crate::{events, shared::Shared};
+use crate::{events, seen::Seen, shared::Shared};
 use operations::port::Command;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -20,8 +20,8 @@ const ANSWER: Duration = Duration::from_millis(500);
 
 /// Waits until no client is sent on any more by a server that was primary a moment ago.
 pub(crate) async fn await_clients(shared: &Shared) {
-    let is_replica_now = |seen: &crate::seen::Seen| seen.primary().is_some() && seen.has_served_within(LATELY);
-    if !is_replica_now(&shared.seen().borrow()) {
+    let has_given_away = |seen: &Seen| seen.primary().is_some() && seen.has_served_within(LATELY);
+    if !has_given_away(&shared.seen().borrow()) {
         return;
     }
     let begin = Instant::now();

@@ -217,12 +217,9 @@ impl Shared {
     /// When it does not answer or refuses.
     pub(crate) async fn ask_for(&self, command: Command) -> Result<String, Trouble> {
         let link = self.link(self.run()).await?;
-        let reply = link.send(vec![command]).await.map_err(|error| error.trouble)?.pop();
+        let reply = ask(link.as_ref(), command).await?;
         let no_text = || Trouble::Protocol("no text".to_owned());
-        match reply {
-            Some(Reply::Error(line)) => Err(Trouble::from_refusal(&line)),
-            reply => reply.as_ref().and_then(Reply::as_text).map(String::from).ok_or_else(no_text),
-        }
+        reply.as_ref().and_then(Reply::as_text).map(String::from).ok_or_else(no_text)
     }
 
     /// Where this server is for the others.
@@ -333,8 +330,12 @@ pub(crate) async fn another(runs: &mut watch::Receiver<Run>, run: Run) {
 /// # Errors
 /// When the server does not answer or refuses.
 pub(crate) async fn send(link: &dyn NodeLink, command: Command) -> Result<(), Trouble> {
+    ask(link, command).await.map(drop)
+}
+
+async fn ask(link: &dyn NodeLink, command: Command) -> Result<Option<Reply>, Trouble> {
     match link.send(vec![command]).await.map_err(|error| error.trouble)?.pop() {
-        Some(topology::Reply::Error(line)) => Err(Trouble::from_refusal(&line)),
-        _ => Ok(()),
+        Some(Reply::Error(line)) => Err(Trouble::from_refusal(&line)),
+        reply => Ok(reply),
     }
 }

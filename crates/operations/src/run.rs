@@ -128,6 +128,13 @@ pub struct Moved {
     pub latency: Option<Duration>,
 }
 
+/// How many seconds the rest takes at the speed so far; none before enough is done to say so.
+#[expect(clippy::cast_precision_loss, reason = "shown to people")]
+pub fn seconds_left(done: u64, of: u64, seconds: f64) -> Option<f64> {
+    let share = done as f64 / of.max(1) as f64;
+    (share > 0.02).then(|| (seconds / share * (1.0 - share)).max(0.0))
+}
+
 /// Why a run stopped. What was done stays done; planning anew goes on from there.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

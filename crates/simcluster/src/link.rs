@@ -201,7 +201,8 @@ impl SimulatedLink {
         let mut replies = Vec::with_capacity(commands.len());
         while let Some(left) = commands.get(replies.len()..) {
             match self.carry_out(left, &mut replies) {
-                None | Some(Tried::Outcome(Outcome::Reply(_))) => break,
+                None => break,
+                Some(Tried::Outcome(Outcome::Reply(reply))) => replies.push(reply),
                 Some(Tried::Closed) => return Err(self.close()),
                 Some(Tried::Outcome(Outcome::After(wait, reply))) => {
                     sleep_until((Instant::now() + Duration::from_millis(wait)).min(deadline)).await;

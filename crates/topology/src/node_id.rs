@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// A node's id: 160 random bits, written as 40 hexadecimal digits. Numbers are compared faster than bytes, and in the same order.
+/// A node's id: 160 random bits, written as 40 hexadecimal digits. Numbers, the last of 32 bits, are compared faster than bytes, and in the same order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u64, u64, u64);
 

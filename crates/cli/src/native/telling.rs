@@ -1,5 +1,7 @@
 //! How often a long run tells how far it is: one picture that is written over, or lines of JSON.
 
+pub(super) use operations::run::seconds_left;
+
 use crate::printer::Printer;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -55,13 +57,6 @@ impl Telling {
 )]
 pub(super) fn per_second(count: u64, seconds: f64) -> u64 {
     if seconds > 0.0 { (count as f64 / seconds) as u64 } else { 0 }
-}
-
-/// How many seconds the rest takes at the speed so far; none before enough is done to say so.
-#[expect(clippy::cast_precision_loss, reason = "shown to people")]
-pub(super) fn seconds_left(done: u64, of: u64, seconds: f64) -> Option<f64> {
-    let share = done as f64 / of.max(1) as f64;
-    (share > 0.02).then(|| (seconds / share * (1.0 - share)).max(0.0))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! How far what the loop has begun has come, and how long the rest takes.
 
-use crate::run::{Moved, Progress};
+use crate::run::{Moved, Progress, seconds_left};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 use topology::{FleetMember, NodeId, Update, plan::Action};
 
-/// A speed is told by no less than this part of all, and after no less time.
-const ENOUGH: (f64, Duration) = (0.02, Duration::from_secs(1));
+/// What has gone on for less time tells nothing of its speed.
+const ENOUGH: Duration = Duration::from_secs(1);
 
 /// How far steps that were begun together have come.
 #[derive(Default)]
@@ -89,9 +89,9 @@ impl Updates {
     }
 }
 
-/// How many seconds the rest takes at the speed so far; none before enough is done to say so.
-#[expect(clippy::cast_precision_loss, reason = "shown to people")]
 fn left(done: usize, of: usize, took: Duration) -> Option<f64> {
-    let share = done as f64 / of.max(1) as f64;
-    (share > ENOUGH.0 && took >= ENOUGH.1).then(|| (took.as_secs_f64() / share * (1.0 - share)).max(0.0))
+    if took < ENOUGH {
+        return None;
+    }
+    seconds_left(done as u64, of as u64, took.as_secs_f64())
 }

@@ -73,7 +73,7 @@ impl Shift<'_> {
     /// Makes the destination's word on these slots count for everybody, where somebody has raised the source's config epoch meanwhile:
     /// nodes believe the higher epoch, even the destination itself, and the source does not want the slots any more.
     async fn confirm(&self, slots: &SlotSet) -> Result<(), RunError> {
-        let mut refused = None;
+        let mut outcome = Ok(());
         for _ in 0..CONFIRMATIONS {
             // When one of them is lost now, others decide on its slots.
             let Ok((here, there)) = try_join(ask(self.transfer.source), ask(self.transfer.destination)).await else {
@@ -90,15 +90,18 @@ impl Shift<'_> {
                     self.destination.hand_over(&outdone, self.way(), Vec::new(), true).await?;
                     self.announce(outdone.iter().next()).await
                 };
-                // A source that has lost its last slot may have become a replica since it was looked at.
-                refused = told.await.err();
+                outcome = match told.await {
+                    // A source that has lost its last slot may have become a replica since it was looked at.
+                    Err(RunError::Node(refused)) => Err(RunError::Node(refused)),
+                    told => Ok(told?),
+                };
             } else if here.myself.is_primary() && there.myself.config_epoch <= here.myself.config_epoch {
                 accepted(self.transfer.destination, vec![Command::BumpEpoch]).await?;
             } else {
                 return Ok(());
             }
         }
-        refused.map_or(Ok(()), Err)
+        outcome
     }
 
     /// Moves one batch after the other. While one is opened and its keys are sent, those of the next are looked at.

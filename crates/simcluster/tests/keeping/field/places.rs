@@ -68,6 +68,7 @@ fn c_04_a_machine_goes_and_its_slots_are_written_again_within_the_node_timeout_a
             simulation.isolate(&machine, &["client", "loop"]);
             sleep(20 * SECOND).await;
             let (ledger, _) = writer.stop().await;
+            // Half a node timeout until it is asked, a whole one until it is suspected, a second for gossip and as much for the election.
             assert!(ledger.worst_gap < 10 * SECOND, "{:?}", ledger.worst_gap);
             simulation.heal();
             course.settled(LONG).await;
