@@ -38,7 +38,7 @@ build:
 test: ## Run everything that this machine can run
 	@testbed/install-compiler
 	@testbed/engines/fetch --allow-missing --unverified
-	cargo test --workspace --locked --no-fail-fast --jobs 2
+	testbed/run-tests
 	testbed/try-tour
 
 # SEED=n tries one course of each test with its trace, and SCHEDULE what of that; TEST=words only those tests.

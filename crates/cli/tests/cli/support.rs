@@ -10,6 +10,9 @@ use testservers::{Process, Server, Servers, wait_until};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tribune");
 
+/// How long a machine that is busy with other things may take for what is a matter of seconds.
+pub(crate) const EVENTUALLY: Duration = Duration::from_secs(60);
+
 /// Where the program keeps what must outlive it.
 const HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/tribune-home");
 
@@ -154,8 +157,9 @@ pub(crate) fn cluster(engine: &testservers::Engine, count: usize, replicas: usiz
     servers
 }
 
+#[track_caller]
 pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
-    wait_until(what, Duration::from_secs(30), condition);
+    wait_until(what, EVENTUALLY, condition);
 }
 
 /// Waits without the program until the servers are one healthy cluster.

@@ -1,7 +1,7 @@
 //! A cluster with agents that answer, looked at from outside.
 
 use crate::local::{Place, addresses, kill};
-use crate::support::{eventually, value};
+use crate::support::{EVENTUALLY, eventually, value};
 use std::{
     fs,
     io::{Read, Write},
@@ -98,7 +98,7 @@ impl Scene {
         let begin = Instant::now();
         eventually("the cluster is healthy", || {
             let is_healthy = self.place.is_healthy("main");
-            if !is_healthy && begin.elapsed() > Duration::from_secs(28) {
+            if !is_healthy && begin.elapsed() + Duration::from_secs(2) > EVENTUALLY {
                 eprintln!("{}", self.place.local("status").out);
             }
             is_healthy
