@@ -11,7 +11,7 @@ use testservers::{Process, Server, Servers, wait_until};
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tribune");
 
 /// How long a machine that is busy with other things may take for what is a matter of seconds.
-pub(crate) const EVENTUALLY: Duration = Duration::from_secs(60);
+pub(crate) const EVENTUALLY: Duration = Duration::from_mins(1);
 
 /// Where the program keeps what must outlive it.
 const HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/tribune-home");
