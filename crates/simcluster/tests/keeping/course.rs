@@ -31,6 +31,8 @@ pub(crate) struct Course {
     means: Means,
     desired: watch::Sender<Desired>,
     last: Arc<Mutex<Option<Report>>>,
+    /// When loops stop dying: one that dies all the time never waits as long as it has to before it mends what servers may settle.
+    calm: Mutex<Option<Instant>>,
     /// Whether two servers may have the same epoch for a while: where the network fails.
     pub(crate) epochs_meet: bool,
 }
@@ -56,7 +58,7 @@ impl Course {
             patience: Patience { agreement: patience, service: patience },
         };
         let (desired, _) = watch::channel(Desired { shards, replicas, ..Desired::default() });
-        Self { simulation: simulation.clone(), fleet, means, desired, last: Arc::default(), epochs_meet: false }
+        Self { simulation: simulation.clone(), fleet, means, desired, last: Arc::default(), calm: Mutex::default(), epochs_meet: false }
     }
 
     /// A cluster that is in this shape already.
@@ -134,7 +136,8 @@ impl Course {
                     return Poll::Ready(Some(outcome));
                 }
                 wakes += 1;
-                if matches!(life, Life::Short { wakes: most, .. } if deaths > 0 && wakes > most) {
+                let is_calm = || self.calm.lock().unwrap().is_some_and(|calm| Instant::now() >= calm);
+                if matches!(life, Life::Short { wakes: most, .. } if deaths > 0 && wakes > most && !is_calm()) {
                     (wakes, deaths) = (0, deaths - 1);
                     if self.simulation.occurs("the loop dies, and another one begins") {
                         return Poll::Ready(None);
@@ -154,6 +157,7 @@ impl Course {
     /// Waits until the loop says that all is as it should be; panics when it does not within this virtual time.
     pub(crate) async fn settled(&self, within: Duration) -> Duration {
         let begin = Instant::now();
+        *self.calm.lock().unwrap() = Some(begin + within / 2);
         // What it says now it may have seen a second ago.
         sleep(Duration::from_secs(2)).await;
         *self.last.lock().unwrap() = None;
@@ -161,6 +165,7 @@ impl Course {
             let wanted = self.desired.borrow().clone();
             let report = self.last.lock().unwrap().clone();
             if report.as_ref().is_some_and(|report| report.settled && report.desired == wanted) {
+                *self.calm.lock().unwrap() = None;
                 return begin.elapsed();
             }
             if begin.elapsed() > within {

@@ -5,7 +5,7 @@ use super::{
     situation::{Placed, Standing},
 };
 use crate::{
-    Data, ObservedNode, Process,
+    Data, NodeView, ObservedNode, Process,
     findings::count,
     membership::owns_nothing,
     plan::{Action, NodeRef},
@@ -110,6 +110,12 @@ fn forget(situation: &Situation<'_>, decision: &mut Decision, node: NodeRef, rea
     let follows = |placed: &Placed<'_>| matches!(placed.standing, Standing::Outside(said) if said.myself.primary == Some(node.id));
     if situation.members.iter().any(follows) {
         return;
+    }
+    // Keys of a primary without slots are those of others: whoever has left gives them to nobody any more.
+    let of_others = |said: &NodeView| said.myself.is_primary() && said.server.keys() > 0;
+    if situation.view.node(node.id).and_then(ObservedNode::view).is_some_and(of_others) {
+        let why = format!("{} holds keys of slots that it does not own", node.address);
+        return decision.step(Action::Repair { nodes: situation.answering() }, why);
     }
     let knows = |by: &NodeRef| situation.view.node(by.id).and_then(|by| by.view()?.entry(node.id)).is_some();
     let by: Vec<NodeRef> = situation.view.references().filter(|by| by.id != node.id && knows(by)).collect();
