@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(pause(Ok(false), CALM), RESTLESS);
         assert_eq!(pause(Ok(false), long), CALM);
         assert_eq!(pause(Err(&Trouble::Refused), CALM), STARTING);
-        assert_eq!(pause(Err(&Trouble::Loading), CALM), RESTLESS);
+        assert_eq!(pause(Err(&Trouble::Loading { percent: None }), CALM), RESTLESS);
         assert_eq!(pause(Err(&Trouble::Refused), long), CALM);
     }
 }

@@ -300,7 +300,7 @@ impl Shared {
         };
         if server_pid.is_none() {
             Some("the server does not run")
-        } else if trouble == Some(Trouble::Loading) {
+        } else if matches!(trouble, Some(Trouble::Loading { .. })) {
             Some("the server is loading its data")
         } else if !said.answers || at.is_none_or(|at| at.elapsed() > STALE) {
             Some("the server does not answer")

@@ -380,12 +380,6 @@ impl Cluster {
         Ok(Some(file::read(&self.loop_file())?))
     }
 
-    /// For how long what the loop is at has not changed; it tells whenever it does.
-    pub fn loop_unchanged_for(&self) -> Duration {
-        let told = fs::metadata(self.loop_file()).and_then(|file| file.modified());
-        told.ok().and_then(|told| told.elapsed().ok()).unwrap_or_default()
-    }
-
     /// Keeps a member's server from being started until the result is dropped.
     ///
     /// # Errors

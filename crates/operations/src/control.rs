@@ -75,6 +75,8 @@ pub struct Control<'a> {
     updates: Updates,
     quiet: Option<Quiet>,
     same: Option<Same>,
+    /// What was told last that was something else than before, and when.
+    told: Option<(Report, Instant)>,
 }
 
 /// What there is to do, what is waited for and what is under way, and since when.
@@ -98,7 +100,7 @@ impl<'a> Control<'a> {
     pub fn new(means: Means, desired: watch::Receiver<Desired>, tell: &'a (dyn Fn(&Report) + Send + Sync)) -> Self {
         let eyes = Eyes::new(Arc::clone(&means.dialer));
         let (past, work, updates) = (Past::default(), Work::default(), Updates::default());
-        Self { means, desired, tell, eyes, past, work, updates, quiet: None, same: None }
+        Self { means, desired, tell, eyes, past, work, updates, quiet: None, same: None, told: None }
     }
 
     /// Keeps the cluster in its shape, for ever. To end it, drop it: what runs ends between two commands.
@@ -146,6 +148,7 @@ impl<'a> Control<'a> {
             self.act(&decision, observation);
         }
         let (report, pause) = self.report(desired, decision, held, fleet.losses());
+        let report = self.since(report);
         (self.tell)(&report);
         let Report { settled, desired, held, .. } = report;
         let until = Instant::now() + (begun.elapsed() * QUIET_TIMES).clamp(QUIET.0, QUIET.1);
@@ -214,11 +217,26 @@ impl<'a> Control<'a> {
             waits: decision.waits,
             losses,
             update_seconds_left: self.updates.seconds_left(now),
+            unchanged_seconds: None,
             failures: self.past.failures(now),
             held,
             trouble: None,
         };
         (report, pause)
+    }
+
+    /// A report with for how long nothing has come further.
+    fn since(&mut self, mut report: Report) -> Report {
+        let now = Instant::now();
+        let begun = match self.told.take() {
+            Some((before, begun)) if report.is_no_further_than(&before) => begun,
+            _ => now,
+        };
+        if !report.settled {
+            self.told = Some((report.clone(), begun));
+            report.unchanged_seconds = Some(now.duration_since(begun).as_secs());
+        }
+        report
     }
 
     /// How long to wait before the next look: a tenth of the time for which there has been the same to do and to wait for.

@@ -72,10 +72,20 @@ async fn ask_with(link: &dyn NodeLink, info: Command) -> Result<NodeView, NodeEr
             .map(std::borrow::Cow::into_owned)
             .ok_or_else(|| fail(Trouble::Protocol("a reply is no text".into()))),
     };
-    let view = NodeView::parse(&text(nodes)?, &text(cluster)?, &text(server)?)
-        .map_err(|error| fail(Trouble::Protocol(error.to_string())))?;
-    // Valkey answers these commands while it loads; what it says of its keys is not true yet.
-    if view.server.loading { Err(fail(Trouble::Loading)) } else { Ok(view) }
+    let view = || {
+        NodeView::parse(&text(nodes)?, &text(cluster)?, &text(server)?)
+            .map_err(|error| fail(Trouble::Protocol(error.to_string())))
+    };
+    match view() {
+        // Valkey answers these commands while it loads; what it says of its keys is not true yet.
+        Ok(view) if view.server.loading => Err(fail(Trouble::Loading { percent: view.server.loaded_percent })),
+        // Redis refuses them then, but for INFO.
+        Err(NodeError { trouble: Trouble::Loading { .. }, .. }) => {
+            let percent = text(server).ok().and_then(|text| ServerInfo::parse(&text).loaded_percent);
+            Err(fail(Trouble::Loading { percent }))
+        }
+        view => view,
+    }
 }
 
 /// Dials one address and asks for its view.
@@ -205,9 +215,12 @@ impl Search {
                     .position(|(of, error)| *of == Some(id) || (of.is_none() && error.address.same_endpoint(address)));
                 let said = Err(match failure.map(|at| failures.swap_remove(at)) {
                     Some((_, error)) => silence(&error),
-                    None => {
-                        Silence { reason: "answers under the id of another node".into(), advice: None, answers: false }
-                    }
+                    None => Silence {
+                        reason: "answers under the id of another node".into(),
+                        advice: None,
+                        answers: false,
+                        progress: None,
+                    },
                 });
                 observation.view.nodes.push(ObservedNode { address: address.clone(), id: Some(id), said });
             }
@@ -230,6 +243,7 @@ pub(crate) fn silence(error: &NodeError) -> Silence {
         reason: error.trouble.to_string(),
         advice: error.trouble.advice().map(str::to_owned),
         answers: error.trouble.answers(),
+        progress: error.trouble.progress(),
     }
 }
 
@@ -242,10 +256,15 @@ impl Observation {
 
 /// Of a node that was never asked.
 pub(crate) fn not_asked() -> Silence {
-    Silence { reason: "has not been asked yet".into(), advice: None, answers: false }
+    Silence { reason: "has not been asked yet".into(), advice: None, answers: false, progress: None }
 }
 
 /// Of a node that was asked so long ago.
 pub(crate) fn late(since: Duration) -> Silence {
-    Silence { reason: format!("has not answered for {:.1} s", since.as_secs_f64()), advice: None, answers: false }
+    Silence {
+        reason: format!("has not answered for {:.1} s", since.as_secs_f64()),
+        advice: None,
+        answers: false,
+        progress: None,
+    }
 }

@@ -121,6 +121,7 @@ impl<'a> Watch<'a> {
                     reason: "answers under the id of another node".into(),
                     advice: None,
                     answers: false,
+                    progress: None,
                 });
             }
             Ok(told) => {

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_primary_that_does_not_answer_is_missing() {
         let mut view = view();
-        view.nodes[0].said = Err(Silence { reason: "is gone".into(), advice: None, answers: false });
+        view.nodes[0].said = Err(Silence { reason: "is gone".into(), advice: None, answers: false, progress: None });
         let (sources, missing) = sources(&view, true);
         assert_eq!(sources, []);
         assert_eq!((&missing[0].primary, missing[0].slots.len()), (&reference(A, 7000), 5462));

@@ -31,6 +31,8 @@ pub struct Silence {
     pub advice: Option<String>,
     /// Whether it is up all the same: it answers, but does not say what it was asked.
     pub answers: bool,
+    /// How far it is with what keeps it from answering, where it tells, such as `42 % loaded`.
+    pub progress: Option<String>,
 }
 
 /// A shard: a primary and its replicas.

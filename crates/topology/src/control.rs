@@ -3,6 +3,7 @@
 //! There is no phase: whoever asks again, after any interruption, gets what is right for the world as it is. The concerns are asked
 //! in an order, and each may keep those behind it from beginning anything.
 
+mod age;
 mod depart;
 mod desired;
 mod form;
@@ -63,6 +64,9 @@ pub struct Wait {
     pub what: String,
     /// Why it cannot be done now.
     pub why: String,
+    /// How far what is waited for has come, in words, where somebody tells: `42 % loaded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
     /// What somebody can do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<Advice>,
@@ -124,7 +128,11 @@ impl Decision {
     }
 
     fn wait_for(&mut self, what: impl Into<String>, why: impl Into<String>, advice: Option<Advice>) {
-        self.waits.push(Wait { what: what.into(), why: why.into(), advice });
+        self.waits.push(Wait { what: what.into(), why: why.into(), progress: None, advice });
+    }
+
+    fn wait_as_far(&mut self, what: impl Into<String>, why: impl Into<String>, progress: Option<String>) {
+        self.waits.push(Wait { what: what.into(), why: why.into(), progress, advice: None });
     }
 
     /// Takes out the steps that would be in the way of one that is under way, or of one before them. Moves of slots may share nodes.

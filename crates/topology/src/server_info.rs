@@ -49,6 +49,10 @@ pub struct ServerInfo {
     pub primary_link_down_seconds: Option<u64>,
     /// Of a replica: `master_sync_in_progress`.
     pub sync_in_progress: bool,
+    /// `master_sync_read_bytes`: how much of a copy of the data it has got, while it gets one.
+    pub sync_read_bytes: Option<u64>,
+    /// `loading_loaded_perc`: how much of its data it has read, percent, while it reads it.
+    pub loaded_percent: Option<u8>,
     /// `loading`: the server is reading its data from disk.
     pub loading: bool,
     /// `uptime_in_seconds`.
@@ -141,6 +145,11 @@ impl ServerInfo {
                 "master_link_status" => info.primary_link_up = Some(value == "up"),
                 "master_link_down_since_seconds" => info.primary_link_down_seconds = value.parse().ok(),
                 "master_sync_in_progress" => info.sync_in_progress = value == "1",
+                "master_sync_read_bytes" => info.sync_read_bytes = value.parse().ok(),
+                // With two decimals.
+                "loading_loaded_perc" => {
+                    info.loaded_percent = value.split('.').next().and_then(|percent| percent.parse().ok());
+                }
                 "process_id" => info.process_id = value.parse().ok(),
                 "loading" => info.loading = value == "1",
                 "server_time_usec" => info.clock_microseconds = value.parse().ok(),

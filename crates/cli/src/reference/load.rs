@@ -60,7 +60,7 @@ fn not_loaded(error: &NodeError, terminal: &mut Terminal<'_>) {
         Trouble::PasswordNeeded
         | Trouble::NotPermitted(_)
         | Trouble::ProtectedMode
-        | Trouble::Loading
+        | Trouble::Loading { .. }
         | Trouble::NotACluster
         | Trouble::Moved(_)
         | Trouble::Refusal(_) => {

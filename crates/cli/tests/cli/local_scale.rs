@@ -132,3 +132,19 @@ fn what_a_loop_that_is_held_would_do_it_does_once_that_is_approved_and_nothing_a
     place.local("release").succeeded();
     eventually("it has gone on", || shape(&place) == [0]);
 }
+
+#[test]
+fn a_setting_that_is_given_while_the_loop_is_held_is_given_when_that_goes_on() {
+    let Some(engine) = any_engine() else { return };
+    let mut place = Place::new(engine);
+    let first = place.up("main", "--shards 1 --replicas 0", 1);
+    place.local("hold").succeeded();
+    let wanted = place.local("set hz 17 --yes");
+    assert!(wanted.code == Some(1) && wanted.err.contains("nothing has been changed yet"), "{wanted:#?}");
+    assert!(!wanted.err.contains("everywhere again"), "it is not taken back: {wanted:#?}");
+    assert_eq!(place.local("set").succeeded().out, "hz 17\n");
+    let has_it = || super::agents::scene::call(first, "CONFIG GET hz").contains("17");
+    assert!(!has_it());
+    place.local("approve --yes").succeeded();
+    assert!(has_it());
+}

@@ -190,5 +190,5 @@ fn elsewhere(other: Option<NodeId>) -> Silence {
         || "has no address that is known".to_owned(),
         |other| format!("is not there: {} answers at its address", other.short()),
     );
-    Silence { reason, advice: None, answers: false }
+    Silence { reason, advice: None, answers: false, progress: None }
 }

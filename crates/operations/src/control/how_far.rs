@@ -49,7 +49,8 @@ impl HowFar {
     /// The same in words.
     pub(super) fn words(&self, action: &Action) -> Option<String> {
         let moved = |moving: &Moving| format!("{} slots, {} keys", moving.last.slots, moving.last.keys);
-        self.of(action).map(moved).or_else(|| self.words.clone())
+        let is_begun = |moving: &&Moving| moving.last.slots > 0 || moving.last.keys > 0;
+        self.of(action).filter(is_begun).map(moved).or_else(|| self.words.clone())
     }
 
     /// How many seconds the rest of a move takes at the speed so far, or as long as that is not known by what is to be moved; none for

@@ -28,6 +28,9 @@ pub struct Report {
     /// In how many seconds all members run with what they are to run with, at the speed so far, while some do and some do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_seconds_left: Option<f64>,
+    /// For how many seconds nothing of this has come further; none where there is nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged_seconds: Option<u64>,
     /// What was tried, failed, and will be tried again.
     pub failures: Vec<Failure>,
     /// Why the loop changes nothing now, if so.
@@ -81,6 +84,31 @@ pub struct Failure {
 }
 
 impl Report {
+    /// Whether this tells of the same as another one, and nothing has come further in between. That time passes is no progress, nor that
+    /// a step is tried again that fails again.
+    pub fn is_no_further_than(&self, before: &Self) -> bool {
+        let is_same = |other: &Self| {
+            self.same_steps(other) && other.same_steps(self) && self.desired == other.desired && self.held == other.held
+        };
+        let waits = |report: &'_ Self| {
+            report.waits.iter().map(|wait| (wait.what.clone(), wait.progress.clone())).collect::<Vec<_>>()
+        };
+        is_same(before) && waits(self) == waits(before)
+    }
+
+    /// Whether all that is done here, or has failed, is so there, and as far.
+    fn same_steps(&self, there: &Self) -> bool {
+        let has_failed = |report: &Self, action: &Action| report.failures.iter().any(|failed| failed.action == *action);
+        let is_there = |doing: &Doing| {
+            let mut same = there.doing.iter().filter(|other| other.action == doing.action);
+            same.any(|other| other.progress == doing.progress)
+                || doing.progress.is_none() && has_failed(there, &doing.action)
+        };
+        let is_tried =
+            |action: &Action| has_failed(there, action) || there.doing.iter().any(|other| other.action == *action);
+        self.doing.iter().all(is_there) && self.failures.iter().all(|failed| is_tried(&failed.action))
+    }
+
     /// What is told when the platform does not say which members there are.
     pub(super) fn blind(desired: Desired, error: &FleetError) -> Self {
         Self {
@@ -91,9 +119,64 @@ impl Report {
             waits: Vec::new(),
             losses: Vec::new(),
             update_seconds_left: None,
+            unchanged_seconds: None,
             failures: Vec::new(),
             held: None,
             trouble: Some(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(member: &str) -> Action {
+        Action::UpdateMember { member: member.to_owned(), node: None }
+    }
+
+    fn doing(member: &str, progress: Option<&str>) -> Doing {
+        Doing {
+            action: update(member),
+            reason: String::new(),
+            for_seconds: 0.0,
+            progress: progress.map(str::to_owned),
+            seconds_left: None,
+        }
+    }
+
+    fn failure(member: &str, times: u32) -> Failure {
+        Failure { action: update(member), error: format!("for the time {times}"), times, again_in_seconds: 1.0 }
+    }
+
+    fn report(doing: Vec<Doing>, failures: Vec<Failure>) -> Report {
+        let blind = Report::blind(Desired::default(), &FleetError("silent".to_owned()));
+        Report { doing, failures, ..blind }
+    }
+
+    #[test]
+    fn a_step_that_fails_again_and_again_is_no_progress_and_that_time_passes_neither() {
+        let failed = report(vec![], vec![failure("7001", 1)]);
+        let again = report(vec![Doing { for_seconds: 2.5, ..doing("7001", None) }], vec![failure("7001", 1)]);
+        let once_more = report(vec![], vec![failure("7001", 2)]);
+        for (now, before) in [(&again, &failed), (&once_more, &again), (&once_more, &failed)] {
+            assert!(now.is_no_further_than(before), "{now:#?} {before:#?}");
+        }
+        assert!(!report(vec![], vec![]).is_no_further_than(&failed), "that it does not fail any more is something new");
+        assert!(!report(vec![], vec![failure("7002", 1)]).is_no_further_than(&failed));
+    }
+
+    #[test]
+    fn what_comes_further_is_progress() {
+        let (before, now) = (doing("7001", Some("12 slots")), doing("7001", Some("13 slots")));
+        assert!(report(vec![before.clone()], vec![]).is_no_further_than(&report(vec![before.clone()], vec![])));
+        assert!(!report(vec![now], vec![]).is_no_further_than(&report(vec![before], vec![])));
+        let waits = |progress: &str| {
+            let (what, why) = ("member 7001".to_owned(), "it does not answer".to_owned());
+            let wait = Wait { what, why, progress: Some(progress.to_owned()), advice: None };
+            Report { waits: vec![wait], ..report(vec![], vec![]) }
+        };
+        assert!(!waits("43 % loaded").is_no_further_than(&waits("42 % loaded")));
+        assert!(waits("42 % loaded").is_no_further_than(&waits("42 % loaded")));
     }
 }

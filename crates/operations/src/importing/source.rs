@@ -18,7 +18,7 @@ pub async fn ask_source(link: &dyn NodeLink) -> Result<ImportSource, NodeError> 
     };
     let server = server.ok_or_else(|| fail(Trouble::Protocol("INFO is no text".into())))?;
     if server.loading {
-        return Err(fail(Trouble::Loading));
+        return Err(fail(Trouble::Loading { percent: server.loaded_percent }));
     }
     // Servers before 7.0 have no functions, and say that they do not know the command.
     let functions = match replies.get(1) {

@@ -52,7 +52,10 @@ pub enum Trouble {
     ProtectedMode,
     /// The server is still reading its data from disk.
     #[error("is still loading its data from disk")]
-    Loading,
+    Loading {
+        /// How much of it, percent, where it tells.
+        percent: Option<u8>,
+    },
     /// The server is a replica that cannot pass on what it does not get itself.
     #[error("is a replica without a link to its primary")]
     NotInSync,
@@ -115,7 +118,7 @@ impl Trouble {
             "NOAUTH" => Self::PasswordNeeded,
             "WRONGPASS" => Self::WrongPassword,
             "NOPERM" => Self::NotPermitted(line.to_owned()),
-            "LOADING" => Self::Loading,
+            "LOADING" => Self::Loading { percent: None },
             "NOMASTERLINK" => Self::NotInSync,
             "DENIED" => Self::ProtectedMode,
             "MOVED" | "ASK" => Self::Moved(line.to_owned()),
@@ -135,8 +138,13 @@ impl Trouble {
                 | Self::Unreachable(_)
                 | Self::ConnectTimedOut(_)
                 | Self::ReadTimedOut(_)
-                | Self::Loading
+                | Self::Loading { .. }
         )
+    }
+
+    /// How far the server is with what keeps it from answering, where it tells.
+    pub fn progress(&self) -> Option<String> {
+        if let Self::Loading { percent } = self { percent.map(|percent| format!("{percent} % loaded")) } else { None }
     }
 
     /// Whether the server answers all the same.
@@ -148,7 +156,7 @@ impl Trouble {
                 | Self::NotPermitted(_)
                 | Self::ProtectedMode
                 | Self::Tls(_)
-                | Self::Loading
+                | Self::Loading { .. }
                 | Self::NotInSync
                 | Self::NotACluster
                 | Self::Moved(_)
@@ -170,7 +178,7 @@ impl Trouble {
             Self::ReadTimedOut(_) => "see whether the process is stopped or busy: its log, redis-cli SLOWLOG GET",
             Self::Unresolvable(_) => "check the spelling, or use the IP address",
             Self::NotInSync => "wait until the replica is in sync, or take another node",
-            Self::Loading => "wait until it has loaded, then repeat the command",
+            Self::Loading { .. } => "wait until it has loaded, then repeat the command",
             Self::NotACluster => "set cluster-enabled yes in its configuration and restart it",
             Self::Tls(TlsTrouble::ServerSpeaksPlain) => "leave out --tls, or use the TLS port",
             Self::Tls(TlsTrouble::ServerSpeaksTls) => "add --tls, or use the port without TLS",
@@ -215,7 +223,7 @@ mod tests {
         for (line, trouble) in [
             ("WRONGPASS invalid username-password pair or user is disabled.", Trouble::WrongPassword),
             ("ERR invalid password", Trouble::WrongPassword),
-            ("LOADING Redis is loading the dataset in memory", Trouble::Loading),
+            ("LOADING Redis is loading the dataset in memory", Trouble::Loading { percent: None }),
             ("NOMASTERLINK Can't SYNC while not connected with my master", Trouble::NotInSync),
             ("ERR This instance has cluster support disabled", Trouble::NotACluster),
             ("MOVED 1 127.0.0.1:7000", Trouble::Moved("MOVED 1 127.0.0.1:7000".into())),

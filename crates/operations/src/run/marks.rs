@@ -25,7 +25,7 @@ impl Runner<'_> {
         let begin = Instant::now();
         loop {
             let asked = join_all(self.links.values().map(|link| ask(link.as_ref()))).await;
-            let loading = |error: &crate::port::NodeError| error.trouble == Trouble::Loading;
+            let loading = |error: &crate::port::NodeError| matches!(error.trouble, Trouble::Loading { .. });
             let unsure = asked.iter().any(|answer| answer.as_ref().is_err_and(loading));
             let views: Vec<NodeView> = asked.into_iter().filter_map(Result::ok).collect();
             if !views.is_empty() && views.iter().all(|view| view.server.engine != Engine::Valkey) {

@@ -165,7 +165,7 @@ impl Runner<'_> {
         loop {
             let missing = match self.look(nodes).await {
                 // A replica that gets a whole copy answers when it has loaded it.
-                Err(RunError::Node(error)) if error.trouble == Trouble::Loading => error.to_string(),
+                Err(RunError::Node(error)) if matches!(error.trouble, Trouble::Loading { .. }) => error.to_string(),
                 look => match missing(&look?) {
                     Some(missing) => missing,
                     None => return Ok(()),
@@ -195,7 +195,8 @@ impl Runner<'_> {
             let asked = Instant::now();
             let look = match self.look(nodes).await {
                 Err(RunError::Node(error))
-                    if error.trouble == Trouble::Loading && begin.elapsed() < self.patience.agreement =>
+                    if matches!(error.trouble, Trouble::Loading { .. })
+                        && begin.elapsed() < self.patience.agreement =>
                 {
                     (self.progress)(Progress::Waiting { missing: error.to_string() });
                     sleep(MOST_PAUSE).await;

@@ -55,5 +55,5 @@ async fn a_server_that_still_loads_is_no_answer() {
     stage.change(7001, |server| server.info = "loading:1\r\n".to_owned());
     let observation = look(&stage, &[address(7000)]).await.unwrap();
     let second = observation.view.node(id(7001)).unwrap();
-    assert_eq!(second.said.as_ref().unwrap_err().reason, Trouble::Loading.to_string());
+    assert_eq!(second.said.as_ref().unwrap_err().reason, Trouble::Loading { percent: None }.to_string());
 }

@@ -58,7 +58,15 @@ impl Course {
             patience: Patience { agreement: patience, service: patience },
         };
         let (desired, _) = watch::channel(Desired { shards, replicas, ..Desired::default() });
-        Self { simulation: simulation.clone(), fleet, means, desired, last: Arc::default(), calm: Mutex::default(), epochs_meet: false }
+        Self {
+            simulation: simulation.clone(),
+            fleet,
+            means,
+            desired,
+            last: Arc::default(),
+            calm: Mutex::default(),
+            epochs_meet: false,
+        }
     }
 
     /// A cluster that is in this shape already.

@@ -23,7 +23,7 @@ pub(crate) async fn view(course: &Course) -> ClusterView {
     let mut view = ClusterView::default();
     for number in course.fleet.numbers() {
         let (address, id) = (course.simulation.address(number), Some(course.simulation.id(number)));
-        let silent = || Silence { reason: "does not run".to_owned(), advice: None, answers: false };
+        let silent = || Silence { reason: "does not run".to_owned(), advice: None, answers: false, progress: None };
         let said = dial_and_ask(dialer.as_ref(), &address).await.map(|answer| answer.view).map_err(|_| silent());
         view.nodes.push(ObservedNode { address, id, said });
     }
@@ -134,6 +134,10 @@ fn begins_anew(seed: u64) {
             while !waits() {
                 sleep(Duration::from_secs(1)).await;
             }
+            // It is told again and again, each time as the same.
+            sleep(Duration::from_secs(20)).await;
+            let report = course.report().unwrap();
+            assert!(report.unchanged_seconds.is_some_and(|seconds| seconds >= 15), "{report:#?}");
             assert_eq!(course.fleet.losses(), []);
             course.change(|desired| desired.when_shard_lost = WhenShardLost::Recreate);
         };
@@ -158,5 +162,46 @@ fn a_shard_that_is_lost_for_good_begins_anew_when_that_is_wanted_and_the_loss_is
     for seed in seeds(&[], 2) {
         eprintln!("seed {seed}");
         begins_anew(seed);
+    }
+}
+
+/// A replica has lost its link to its primary while all others hear both; then the primary's server dies, and its data is on its disk.
+fn lags_behind(seed: u64) {
+    run(seed, |simulation: Simulation| async move {
+        simulation.keep_trace(2_000);
+        let course = Course::new(&simulation, calm(profile(seed)), 3, 1);
+        let life = async {
+            course.settled(LONG).await;
+            let shards = shards(&course).await;
+            let (primary, replicas) = &shards[usize::try_from(simulation.draw(3)).unwrap()];
+            let [replica] = replicas[..] else { panic!("one replica") };
+            simulation.cut(*primary, replica, true);
+            let writer = course.writer();
+            // The replica misses its primary after a minute. The servers themselves elect nobody who has done so for ten times the node timeout and
+            // ten seconds.
+            sleep(Duration::from_secs(140 + simulation.draw(60))).await;
+            let (ledger, _) = writer.stop().await;
+            let kept = simulation.keys(*primary);
+            assert!(simulation.keys(replica) < kept, "what was written meanwhile is not there");
+            simulation.kill(*primary);
+            // Longer than anybody is waited for whose data may be gone.
+            sleep(Duration::from_secs(simulation.draw(150))).await;
+            simulation.cut(*primary, replica, false);
+            course.fleet.start(*primary);
+            course.settled(LONG).await;
+            let lost = simcluster::lost(&simulation, &ledger);
+            assert!(lost.is_empty(), "{lost:?}\n{}", simulation.trace());
+        };
+        course.beside(Life::Short { wakes: 100 + simulation.draw(1000), deaths: 2 }, life).await;
+        course.check();
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_replica_that_lags_behind_does_not_cost_what_its_dead_primary_has_on_its_disk() {
+    for seed in seeds(&[], 3) {
+        eprintln!("seed {seed}");
+        lags_behind(seed);
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! The agents see to that within milliseconds, and the servers within some seconds. What is decided here is for when neither has.
 
-use super::{Decision, Next, Situation, lost, takeover, takeover::Votes};
+use super::{Decision, Next, Situation, age::is_stale, lost, takeover, takeover::Votes};
 use crate::{
-    NodeView, Shard,
+    Data, NodeView, Shard,
     plan::{Action, FailoverKind, NodeRef},
 };
 use std::{cmp::Reverse, ops::ControlFlow, time::Duration};
@@ -63,6 +63,9 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
 /// A replica that was started again has its copy from its disk, under another history. That counts where the primary itself has nothing any
 /// more: whatever is there is more than that. A loop that has just begun has heard no history; when a primary has been away for long, it counts that the
 /// replica was linked to it in this run, which servers forget when they follow another one.
+///
+/// One whose link was down before the primary died lacks what that has on its disk, and what a primary finds there when it comes back as a
+/// replica is dropped. So it takes over only where the primary's data is gone.
 fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String> {
     let (primary, address) = (shard.primary.account.id, &shard.primary.node.address);
     let answering = || shard.replicas.iter().filter_map(|replica| Some((replica, replica.node.view()?)));
@@ -74,12 +77,20 @@ fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String>
         let counts = has_nothing && said.server.keys() > 0 || is_given_up && was_linked(said);
         has_copied(said) == Some(true) || counts && is_at_rest(situation, said)
     };
+    let is_kept = situation.member_of(primary).is_some_and(|placed| placed.member.data == Data::Kept);
+    let is_late = |said: &NodeView| is_kept && is_stale(situation, said, primary);
     let able = answering().filter(|(_, said)| is_able(said));
     let best = able.max_by_key(|(_, said)| {
-        (has_copied(said) == Some(true), said.server.replication_offset, Reverse(said.myself.id))
+        (!is_late(said), has_copied(said) == Some(true), said.server.replication_offset, Reverse(said.myself.id))
     });
-    if let Some((replica, _)) = best {
-        return Ok(replica.reference());
+    if let Some((replica, said)) = best {
+        if !is_late(said) {
+            return Ok(replica.reference());
+        }
+        return Err(format!(
+            "{address} does not answer, and {} had lost its link to it before that: it lacks what is on the disk of {address}",
+            replica.node.address
+        ));
     }
     Err(match answering().next() {
         None => format!("{address} does not answer, and no replica of it does"),

@@ -51,7 +51,9 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         if placed.is_given_up {
             why = format!("{why}; another one does its work");
         }
-        decision.wait(format!("member {}", placed.member.name), why);
+        let silence = placed.node.as_ref().and_then(|node| situation.view.node(node.id)?.said.as_ref().err());
+        let progress = silence.and_then(|silence| silence.progress.clone());
+        decision.wait_as_far(format!("member {}", placed.member.name), why, progress);
     }
     ControlFlow::Continue(())
 }

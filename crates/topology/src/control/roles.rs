@@ -33,7 +33,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
             let what = format!("a copy of its primary's data on {}", node.address);
             let why =
                 if said.server.sync_in_progress { "it is being copied" } else { "its link to the primary is down" };
-            decision.wait(what, why);
+            decision.wait_as_far(what, why, said.server.sync_read_bytes.map(|bytes| format!("{bytes} bytes copied")));
         } else if !said.cluster.state_ok && !said.myself.slots.is_empty() {
             decision.wait(format!("service by {}", node.address), "its cluster_state is fail");
         }

@@ -126,6 +126,7 @@ pub(crate) fn silence(view: &mut ClusterView, at: usize) {
         reason: "refuses connections: nothing listens on this port".to_owned(),
         advice: Some("see whether the server runs and listens there, and look at its log".to_owned()),
         answers: false,
+        progress: None,
     });
 }
 

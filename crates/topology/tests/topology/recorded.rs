@@ -89,6 +89,7 @@ impl Recorded {
                     reason: format!("is {reason}"),
                     advice: Some("start it again".to_owned()),
                     answers: false,
+                    progress: None,
                 }),
             },
         });

@@ -9,7 +9,7 @@ use crate::{
 use local::{Cluster, CommandLock, LocalError, MemberState, Settings};
 use operations::control::Report;
 use std::time::{Duration, Instant};
-use topology::{Update, plan::Action};
+use topology::Update;
 
 /// Time between two looks at what the loop is at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -17,6 +17,28 @@ const LOOK: Duration = Duration::from_millis(100);
 const CRASHES: Duration = Duration::from_secs(2);
 /// After so long without any change there is no use in waiting on.
 const STUCK: Duration = Duration::from_mins(2);
+
+/// Why a cluster is not what it is to be.
+pub(super) enum NotYet {
+    /// A member cannot run with that.
+    Refused(Failure),
+    /// The loop goes on with it, or will when it may; nobody waits for that any more.
+    Unfinished(Failure),
+}
+
+impl From<NotYet> for Failure {
+    fn from(not_yet: NotYet) -> Self {
+        let (NotYet::Refused(failure) | NotYet::Unfinished(failure)) = not_yet;
+        failure
+    }
+}
+
+/// What could not be read says nothing of what was wanted.
+impl From<LocalError> for NotYet {
+    fn from(error: LocalError) -> Self {
+        Self::Unfinished(error.into())
+    }
+}
 
 /// What a cluster is to be, whose loop runs.
 ///
@@ -42,7 +64,7 @@ pub(super) async fn change_to(
     lock: CommandLock,
     wanted: &Settings,
     printer: &mut Printer,
-) -> Result<(), Failure> {
+) -> Result<(), NotYet> {
     cluster.keep(wanted)?;
     cluster.start()?;
     drop(lock);
@@ -50,7 +72,8 @@ pub(super) async fn change_to(
         outcome = until_settled(cluster, wanted, printer) => outcome,
         _ = tokio::signal::ctrl_c() => {
             let look = format!("{} local status{}", program(), again(cluster.name()));
-            Err(Failure::new("stopped watching; the loop goes on").status(ExitStatus::Stopped).advice(look))
+            let stopped = Failure::new("stopped watching; the loop goes on").status(ExitStatus::Stopped);
+            Err(NotYet::Unfinished(stopped.advice(look)))
         }
     }
 }
@@ -59,17 +82,18 @@ pub(super) async fn change_to(
 ///
 /// # Errors
 /// When nothing changes any more, with what the loop waits for.
-pub(super) async fn until_settled(cluster: &Cluster, wanted: &Settings, printer: &mut Printer) -> Result<(), Failure> {
-    let (mut last, mut since) = (None, Instant::now());
+pub(super) async fn until_settled(cluster: &Cluster, wanted: &Settings, printer: &mut Printer) -> Result<(), NotYet> {
+    let (mut last, mut since): (Option<Report>, Instant) = (None, Instant::now());
     let mut crashing: Option<(u16, Instant)> = None;
     loop {
         let report = cluster.loop_report()?;
         if let Some(failure) = report.as_ref().and_then(|report| held(cluster, report)) {
-            return Err(failure);
+            return Err(NotYet::Unfinished(failure));
         }
         let updates = cluster.updates()?;
         if let Some((port, why)) = updates.iter().find_map(|(port, update)| refusal(*port, update)) {
-            return Err(Failure { why: Some(why), ..Failure::new(format!("member {port} refuses it")) });
+            let failure = Failure::new(format!("member {port} refuses it"));
+            return Err(NotYet::Refused(Failure { why: Some(why), ..failure }));
         }
         if let Some(report) = &report {
             let is_current = updates.iter().all(|(_, update)| *update == Update::Current);
@@ -86,17 +110,18 @@ pub(super) async fn until_settled(cluster: &Cluster, wanted: &Settings, printer:
         if let Some((port, since)) = crashing
             && since.elapsed() >= CRASHES
         {
-            return Err(crashes(cluster, port)?);
+            return Err(NotYet::Refused(crashes(cluster, port)?));
         }
-        let at = report.as_ref().map(signature);
-        if at != last {
-            (last, since) = (at, Instant::now());
+        if let Some(report) = &report
+            && !last.as_ref().is_some_and(|last| report.is_no_further_than(last))
+        {
+            (last, since) = (Some(report.clone()), Instant::now());
         }
         if since.elapsed() >= STUCK {
             let why = report.as_ref().map(keeping::summary);
-            let failure = Failure::new(format!("nothing has changed for {} s", STUCK.as_secs()));
+            let failure = Failure::new(format!("nothing has come further for {} s", STUCK.as_secs()));
             let advice = format!("{} local status{}", program(), again(cluster.name()));
-            return Err(Failure { why, advice: Some(advice), ..failure });
+            return Err(NotYet::Unfinished(Failure { why, advice: Some(advice), ..failure }));
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -121,15 +146,8 @@ fn refusal(port: u16, update: &Update) -> Option<(u16, String)> {
     if let Update::Refused(why) = update { Some((port, why.clone())) } else { None }
 }
 
-/// What the loop is at, but for how long.
-fn signature(report: &Report) -> (Vec<Action>, Vec<String>, Vec<String>) {
-    let doing = report.doing.iter().map(|doing| doing.action.clone());
-    let waits = report.waits.iter().map(|wait| wait.what.clone());
-    (doing.collect(), waits.collect(), report.failures.iter().map(|failure| failure.error.clone()).collect())
-}
-
 /// A member whose server ends again and again with what is wanted.
-fn crash_looping(cluster: &Cluster, updates: &[(u16, Update)]) -> Result<Option<u16>, Failure> {
+fn crash_looping(cluster: &Cluster, updates: &[(u16, Update)]) -> Result<Option<u16>, LocalError> {
     let has_it = |port: u16| updates.contains(&(port, Update::Current));
     let mut members = cluster.members()?.into_iter();
     let crashing = members.find(|member| member.state == MemberState::CrashLoop && has_it(member.port));
@@ -137,7 +155,7 @@ fn crash_looping(cluster: &Cluster, updates: &[(u16, Update)]) -> Result<Option<
 }
 
 /// That a server ends again and again with what is wanted is not waited for.
-fn crashes(cluster: &Cluster, port: u16) -> Result<Failure, Failure> {
+fn crashes(cluster: &Cluster, port: u16) -> Result<Failure, LocalError> {
     let member = cluster.member(port)?;
     let exit = member.last_exit.unwrap_or_else(|| "ends".to_owned());
     let mut why = format!("its server {exit}, again and again");

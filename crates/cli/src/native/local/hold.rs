@@ -12,7 +12,6 @@ use crate::{
     printer::{GREEN, Printer},
 };
 use clap::Args;
-use std::time::Duration;
 
 /// Let the loop change nothing until it is released; it goes on telling what it would do.
 #[derive(Args)]
@@ -61,7 +60,7 @@ pub(crate) async fn approve(arguments: &ApproveArgs, printer: &mut Printer) -> R
         let why = "the loop is not held, or would do nothing".to_owned();
         return Err(Failure { why: Some(why), ..Failure::new("there is nothing to approve") });
     };
-    printer.out(&keeping::text(&report, Duration::ZERO, &cluster));
+    printer.out(&keeping::text(&report, &cluster));
     let question = "yes lets the loop do this, and what comes after it, until nothing is left to be done.";
     Consent { yes: arguments.yes, dry_run: false }.is_given(question, printer)?;
     cluster.approve()?;

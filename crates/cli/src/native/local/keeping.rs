@@ -10,13 +10,14 @@ use topology::control::Advice;
 /// After so long without any change it is said for how long.
 const LONG: Duration = Duration::from_secs(10);
 
-/// What the loop is at, line by line, and for how long that has been so; nothing when it has nothing to do.
-pub(crate) fn text(report: &Report, unchanged: Duration, cluster: &Cluster) -> String {
+/// What the loop is at, line by line, and for how long nothing of it has come further; nothing when it has nothing to do.
+pub(crate) fn text(report: &Report, cluster: &Cluster) -> String {
     let mut text = losses(report, cluster);
     if report.settled && report.held.is_none() && report.trouble.is_none() {
         return text;
     }
     text.push_str("\nloop");
+    let unchanged = Duration::from_secs(report.unchanged_seconds.unwrap_or_default());
     if unchanged >= LONG {
         let _ = write!(text, "    nothing has changed for {}", units::duration(unchanged));
     }
@@ -38,7 +39,8 @@ pub(crate) fn text(report: &Report, unchanged: Duration, cluster: &Cluster) -> S
         let _ = writeln!(text, "  {:8}  failed: {}; tried again in {again}", "", failure.error);
     }
     for wait in &report.waits {
-        let _ = writeln!(text, "  {:8}  {}: {}", "waits", wait.what, wait.why);
+        let progress = wait.progress.as_ref().map(|progress| format!(", {progress}")).unwrap_or_default();
+        let _ = writeln!(text, "  {:8}  {}: {}{progress}", "waits", wait.what, wait.why);
         if let Some(advice) = &wait.advice {
             let _ = writeln!(text, "  {:8}  do   {}", "", what_to_do(advice, cluster));
         }

@@ -57,7 +57,8 @@ pub(crate) async fn run(arguments: &RollArgs, printer: &mut Printer) -> Result<E
     if !consent.is_given(question, printer)? {
         return Ok(ExitStatus::Done);
     }
-    if let Err(failure) = change_to(&cluster, lock, &wanted, printer).await {
+    if let Err(not_yet) = change_to(&cluster, lock, &wanted, printer).await {
+        let failure = Failure::from(not_yet);
         let back = format!(
             "{} local roll{} --engine {} --yes      goes back",
             program(),

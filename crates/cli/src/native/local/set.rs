@@ -2,7 +2,7 @@
 
 use super::{
     Name, again,
-    changing::{change_to, settings_of},
+    changing::{NotYet, change_to, settings_of},
     connector,
     consent::Consent,
     program,
@@ -40,7 +40,7 @@ pub(crate) struct SetArgs {
 }
 
 /// Settings that local mode needs as they are, and such as are secret: settings are seen by whoever sees the files.
-const KEPT: [&str; 22] = [
+const KEPT: [&str; 24] = [
     "aclfile",
     "bind",
     "bind-source-addr",
@@ -60,6 +60,8 @@ const KEPT: [&str; 22] = [
     "primaryuser",
     "requirepass",
     "supervised",
+    "tls-client-key-file-pass",
+    "tls-key-file-pass",
     "tls-port",
     "unixsocket",
     "user",
@@ -112,14 +114,14 @@ pub(crate) async fn run(arguments: &SetArgs, printer: &mut Printer) -> Result<Ex
     }
     match change_to(&cluster, lock, &wanted, printer).await {
         Ok(()) => {}
-        // One that stopped at its first member is taken back, so that it does not wait there for the next change.
-        Err(failure) if failure.status != ExitStatus::Stopped => {
+        // One that a member refuses is taken back, so that it does not wait there for the next change.
+        Err(NotYet::Refused(failure)) => {
             let lock = cluster.lock()?;
             change_to(&cluster, lock, &settings, printer).await?;
             let what = format!("{}; {name} is {was} everywhere again", failure.what);
             return Err(Failure { what, ..failure });
         }
-        Err(failure) => return Err(failure),
+        Err(NotYet::Unfinished(failure)) => return Err(failure),
     }
     let took = units::duration(printer.elapsed());
     printer.out(&format!("{GREEN}done{GREEN:#}: {name} is {value}    {took}\n"));

@@ -143,7 +143,7 @@ pub(crate) fn screen(cluster: &Cluster, report: Option<&ClusterReport>, width: u
         }
     }
     if let Some(report) = cluster.loop_report()? {
-        text.push_str(&keeping::text(&report, cluster.loop_unchanged_for(), cluster));
+        text.push_str(&keeping::text(&report, cluster));
     }
     Ok(text)
 }

@@ -51,6 +51,24 @@ fn a_primary_whose_data_is_kept_is_not_replaced_by_a_replica_that_nothing_is_kno
 }
 
 #[test]
+fn a_replica_that_had_lost_its_link_long_before_its_primary_died_takes_over_only_when_that_ones_data_is_gone() {
+    let (mut model, gone, replica) = without_data();
+    model.lost.remove(&gone);
+    let node = model.nodes.get_mut(&replica).unwrap();
+    (node.in_sync, node.unlinked) = (false, Some(12));
+    let_seconds_pass(&mut model, 2);
+    assert_eq!(failovers(&model), [FailoverKind::Forced], "10 s are nothing that anybody would notice");
+    model.nodes.get_mut(&replica).unwrap().unlinked = Some(3600);
+    let_seconds_pass(&mut model, 100);
+    assert_eq!(failovers(&model), [], "it would cost an hour of writes, which are on a disk");
+    let wait =
+        model.decide().waits.into_iter().find(|wait| wait.why.contains("had lost its link to it before")).unwrap();
+    assert!(matches!(wait.advice, Some(Advice::StartMember { .. })), "{wait:#?}");
+    model.lost.insert(gone);
+    assert_eq!(failovers(&model), [FailoverKind::Forced], "nothing newer is left");
+}
+
+#[test]
 fn a_replica_that_never_got_a_copy_does_not_take_the_place_of_a_primary_without_data() {
     let (mut model, _, replica) = without_data();
     let node = model.nodes.get_mut(&replica).unwrap();

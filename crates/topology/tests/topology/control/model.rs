@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) in_sync: bool,
     /// Whether it had that once.
     pub(crate) has_copied: bool,
+    /// For how many seconds it has had no link to its primary, if for longer than that has been down.
+    pub(crate) unlinked: Option<u64>,
     /// What it runs with, or is started with next.
     pub(crate) runs: u32,
     /// Whether it is being started.
@@ -306,7 +308,8 @@ impl Model {
     fn view(&self) -> ClusterView {
         let known: BTreeSet<usize> =
             self.nodes.values().filter(|node| node.is_up).flat_map(|node| node.knows.clone()).collect();
-        let silence = || Silence { reason: "refuses connections".to_owned(), advice: None, answers: false };
+        let silence =
+            || Silence { reason: "refuses connections".to_owned(), advice: None, answers: false, progress: None };
         let mut nodes = Vec::new();
         for at in self.nodes.keys().copied().chain(known).collect::<BTreeSet<usize>>() {
             let is_up = self.nodes.get(&at).is_some_and(|node| node.is_up);
@@ -338,9 +341,13 @@ impl Model {
         let mut info = "redis_version:7.0.15\r\ncluster_enabled:1\r\nmaster_repl_offset:100\r\n".to_owned();
         let history = if self.nodes[&at].has_copied { "one" } else { "none" };
         writeln!(info, "master_replid:{history}\r").unwrap();
-        if self.nodes[&at].primary.is_some() {
+        if let Some(primary) = self.nodes[&at].primary {
             let link = if self.nodes[&at].in_sync { "up" } else { "down" };
             writeln!(info, "master_link_status:{link}\r").unwrap();
+            let lost = self.nodes.get(&primary).filter(|_| self.nodes[&at].has_copied && link == "down");
+            if let Some(seconds) = self.nodes[&at].unlinked.or_else(|| Some(lost?.silent)) {
+                writeln!(info, "master_link_down_since_seconds:{seconds}\r").unwrap();
+            }
             if self.nodes[&at].has_copied {
                 info.push_str("db0:keys=1,expires=0\r\n");
             }

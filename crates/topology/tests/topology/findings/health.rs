@@ -79,8 +79,12 @@ fn a_clock_that_goes_backwards_makes_no_large_number() {
 #[test]
 fn an_address_that_nobody_knows_is_told_without_guesses() {
     let mut view = six();
-    let said =
-        Err(Silence { reason: "has a host name that does not resolve: later".into(), advice: None, answers: false });
+    let said = Err(Silence {
+        reason: "has a host name that does not resolve: later".into(),
+        advice: None,
+        answers: false,
+        progress: None,
+    });
     view.nodes.push(ObservedNode { address: "db.example:7000".parse().unwrap(), id: None, said });
     let finding = one(FindingCode::NodeUnreachable, &view);
     assert_eq!(finding.what, "db.example:7000 has a host name that does not resolve: later");

@@ -115,7 +115,8 @@ fn what_the_plan_relies_on_is_named_when_it_has_changed() {
     assert_eq!(told(&plan, &other.view()), expected);
 
     let mut view = model.view();
-    view.nodes[0].said = Err(Silence { reason: "does not answer".to_owned(), advice: None, answers: false });
+    view.nodes[0].said =
+        Err(Silence { reason: "does not answer".to_owned(), advice: None, answers: false, progress: None });
     assert_eq!(told(&plan, &view), ["10.0.0.1:7000 does not answer"]);
 
     let mut view = model.view();

@@ -48,7 +48,7 @@ fn view(recorded: &Recorded, spoilt: &[(Index, Which, Vec<Change>)]) -> ClusterV
             *reply = changed(reply, changes);
         }
     }
-    let silence = |reason: String| Err(Silence { reason, advice: None, answers: false });
+    let silence = |reason: String| Err(Silence { reason, advice: None, answers: false, progress: None });
     let nodes = recorded.view().nodes.into_iter().zip(servers.values()).map(|(known, said)| {
         let said = match said {
             Ok(said) => NodeView::parse(&said.nodes, &said.cluster, &said.info).or_else(|e| silence(e.to_string())),
