@@ -240,7 +240,10 @@ impl Cluster {
     /// No server hands its slots over, since the others stop, too. Processes that a killed supervisor or agent left behind are ended, too.
     pub fn stop(&self) -> Result<(), LocalError> {
         let deadline = Instant::now() + ENDS;
-        let directories: Vec<_> = self.ports()?.into_iter().map(|port| self.member_directory(port)).collect();
+        let members = self.ports()?.into_iter().map(|port| self.member_directory(port));
+        // Of a removal that was interrupted something may run yet.
+        let leaving = self.leaving()?.into_iter().map(|port| self.leaving_directory(port));
+        let directories: Vec<_> = members.chain(leaving).collect();
         let agents: Vec<_> = directories.iter().map(MemberDirectory::agent_lock).collect();
         for agent in agents.iter().filter(|agent| agent.exists()) {
             // The supervisor waits for them, and one that is stopped hears nothing.
@@ -338,9 +341,16 @@ impl Cluster {
     pub fn take_out(&self, port: u16) -> Result<(), LocalError> {
         let away = self.leaving_directory(port);
         if self.member_directory(port).path().exists() {
+            // What is there is of an earlier member with this port, whose removal was interrupted when nobody needed it any more.
+            self.end_leaving(&away)?;
+            self.discard(port)?;
             // Locks go with the files.
             fs::rename(self.member_directory(port).path(), away.path()).map_err(|error| self.unusable(error))?;
         }
+        self.end_leaving(&away)
+    }
+
+    fn end_leaving(&self, away: &MemberDirectory) -> Result<(), LocalError> {
         let deadline = Instant::now() + ENDS;
         self.end(&[away.agent_lock()], Signal::TERM, deadline)?;
         self.end(&[away.server_lock()], Signal::KILL, deadline)

@@ -181,6 +181,19 @@ fn a_remove_that_was_killed_is_told_and_finished_by_the_same_command() {
 }
 
 #[test]
+fn what_is_left_of_an_interrupted_removal_keeps_no_later_member_with_its_port_from_going() {
+    let Some(engine) = any_engine() else { return };
+    let mut place = Place::new(engine);
+    let port = place.up("main", "--shards 1 --replicas 0", 2);
+    let left = place.directory("main").join(format!("leaving-{}", port + 1));
+    std::fs::create_dir_all(left.join("data")).unwrap();
+    place.local("scale --shards 2 --yes").succeeded();
+    place.local("scale --shards 1 --yes").succeeded();
+    assert!(!left.exists());
+    assert!(place.is_healthy("main"));
+}
+
+#[test]
 fn an_add_that_was_killed_is_told_with_the_command_that_mends_it() {
     let Some(engine) = any_engine() else { return };
     let mut place = Place::new(engine);

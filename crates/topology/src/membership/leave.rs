@@ -2,7 +2,7 @@
 
 use super::{MembershipRefusal, plan, shards_without, unknown};
 use crate::{
-    ClusterView, Member, NodeAddr, NodeId, Shard,
+    ClusterView, Member, NodeAddr, NodeId, ObservedNode, Shard,
     findings::count,
     plan::{Action, NodeRef, Plan, PlannedShard},
     stages::Stages,
@@ -13,10 +13,11 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 /// Unless a majority of the primaries with slots answer and all that answer say that it owns no slot, no node that
-/// answers is a replica of it, and it does not have the only copy of another's slots.
+/// answers is a replica of it, no slot is open on it, and it has neither keys of slots of others nor the only copy of another's slots.
 pub fn plan_leave(view: &ClusterView, id: NodeId) -> Result<Plan, MembershipRefusal> {
     refuse_unknown(view, id)?;
     owns_nothing(view, id)?;
+    holds_nothing_of_others(view, id)?;
     refuse_only_copy(view, id)?;
     let node = NodeRef { id, address: address(view, id) };
     let goal = format!("{} leaves", node.address);
@@ -123,6 +124,20 @@ pub fn owns_nothing(view: &ClusterView, id: NodeId) -> Result<(), MembershipRefu
         return Err(MembershipRefusal::HasReplica { address: address(view, id), replica: node.address.clone() });
     }
     majority_answers(view, id)
+}
+
+/// Refuses to lose keys that an interrupted move, or one that goes on, has left with a node that owns none of their slots.
+fn holds_nothing_of_others(view: &ClusterView, id: NodeId) -> Result<(), MembershipRefusal> {
+    let Some(said) = view.node(id).and_then(ObservedNode::view).filter(|said| said.myself.is_primary()) else {
+        return Ok(());
+    };
+    let (keys, slots) = (said.server.keys(), said.myself.open_slots().len());
+    let address = || address(view, id);
+    match (slots, keys) {
+        (1.., _) => Err(MembershipRefusal::HasOpenSlots { address: address(), slots }),
+        (_, 1..) => Err(MembershipRefusal::HoldsKeysOfOthers { address: address(), keys }),
+        _ => Ok(()),
+    }
 }
 
 fn refuse_unknown(view: &ClusterView, id: NodeId) -> Result<(), MembershipRefusal> {

@@ -58,6 +58,22 @@ pub enum MembershipRefusal {
         /// A replica of it that could take over.
         successor: Option<NodeAddr>,
     },
+    /// The node is a primary that holds keys of slots of others.
+    #[error("{address} holds {} of slots that it does not own", count(*keys, "key"))]
+    HoldsKeysOfOthers {
+        /// The node.
+        address: NodeAddr,
+        /// How many.
+        keys: u64,
+    },
+    /// Slots are open on the node: keys of theirs may be nowhere else.
+    #[error("{} on {address} {} on the way to or from it", count(*slots, "slot"), if *slots == 1 { "is" } else { "are" })]
+    HasOpenSlots {
+        /// The node.
+        address: NodeAddr,
+        /// How many.
+        slots: usize,
+    },
     /// Replicas follow the node.
     #[error("{replica} is a replica of {address}")]
     HasReplica {
@@ -110,6 +126,9 @@ impl MembershipRefusal {
             }
             Self::OwnsSlots { .. } => {
                 "move its slots away first: tribune reshard, or tribune rebalance with --weight ID=0".to_owned()
+            }
+            Self::HoldsKeysOfOthers { address, .. } | Self::HasOpenSlots { address, .. } => {
+                format!("when nothing moves slots any more: tribune fix {}", address.bare())
             }
             Self::HasReplica { replica, .. } => format!("remove its replica {replica} first"),
             Self::OnlyCopy { address, .. } => {

@@ -3,7 +3,7 @@
 use crate::hand::{self, Node, id, own, silence};
 use topology::{
     ClusterView, NodeId,
-    membership::{MembershipRefusal, plan_delete},
+    membership::{MembershipRefusal, plan_delete, plan_leave},
     plan::{Action, Plan},
 };
 
@@ -95,6 +95,24 @@ fn who_does_not_answer_is_told_of_and_what_that_means() {
     ] {
         assert!(told.contains(said), "{told}");
     }
+}
+
+#[test]
+fn a_member_with_keys_of_others_or_with_open_slots_does_not_go_with_its_data() {
+    let mut nodes = hand::six_nodes().to_vec();
+    nodes.push(Node::primary("10.0.0.7:7000", ""));
+    let mut view = hand::view(&nodes);
+    plan_leave(&view, id(6)).unwrap();
+    hand::said(&mut view, 6).server.databases.insert(0, 3);
+    let refusal = plan_leave(&view, id(6)).unwrap_err();
+    assert!(matches!(refusal, MembershipRefusal::HoldsKeysOfOthers { keys: 3, .. }), "{refusal}");
+    assert!(refusal.advice().is_some_and(|advice| advice.contains("tribune fix 10.0.0.7:7000")));
+    // The first of its keys may be on their way.
+    let said = hand::said(&mut view, 6);
+    said.server.databases.clear();
+    said.myself.importing.insert(topology::Slot::new(5).unwrap(), id(0));
+    let refusal = plan_leave(&view, id(6)).unwrap_err();
+    assert_eq!(refusal.to_string(), "1 slot on 10.0.0.7:7000 is on the way to or from it");
 }
 
 #[test]
