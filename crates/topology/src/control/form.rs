@@ -13,7 +13,10 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     if situation.has_cluster() && !is_half_made(situation) {
         return ControlFlow::Continue(());
     }
-    start_missing(situation, decision);
+    // Nobody can be proved to go before there is a cluster: of members that never start there are not to be more and more.
+    if situation.members.len().saturating_add(situation.missing()) <= situation.desired.members().saturating_mul(2) {
+        start_missing(situation, decision);
+    }
     let mut nodes = Vec::new();
     for placed in &situation.members {
         let said = match placed.standing {
@@ -26,7 +29,8 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
             nodes.push(NewNode { address: address.clone(), zone, view: said.clone() });
         }
     }
-    if nodes.len() < situation.desired.members().max(situation.members.len()) {
+    // Those that are late are waited for, so that nothing is made twice, but not for ever.
+    if nodes.len() < situation.desired.members().max(situation.counted()) {
         let wanted = situation.desired.members();
         decision.wait("the cluster", format!("{} of {wanted} servers answer", nodes.len()));
         return ControlFlow::Break(());

@@ -169,6 +169,28 @@ fn b_07_any_server_may_be_silent_while_the_shape_changes() {
     });
 }
 
+/// Members that cannot be placed kept a cluster from being made, and more and more of them came (the first half of hyperspike #250).
+#[test]
+fn b_09_a_cluster_is_made_though_some_members_never_start_and_the_wish_changes() {
+    let course = async |simulation: Simulation, seed| {
+        let room = 4 + usize::try_from(simulation.draw(2)).unwrap();
+        let course = Course::new(&simulation, Platform { room, ..Platform::calm(profile(seed)) }, 3, 1);
+        let life = async {
+            sleep(Duration::from_secs(30 + simulation.draw(200))).await;
+            assert!(course.fleet.numbers().len() <= 12, "more and more: {:?}", course.fleet.numbers());
+            if simulation.draw(2) == 0 {
+                course.want(2, 1);
+            } else {
+                course.fleet.set_room(usize::MAX);
+            }
+            course.settled(LONG).await;
+        };
+        course.beside(Life::Whole, life).await;
+        course.check();
+    };
+    seeds::all(&[], 4, course);
+}
+
 /// Servers that did not find each other at once were never joined: a slot was already busy, a node unknown (hyperspike #250, #393).
 #[test]
 fn b_09_a_cluster_is_made_while_messages_get_lost_and_servers_restart() {
