@@ -66,6 +66,7 @@ impl Settings {
             shards: self.shards,
             replicas: self.replicas,
             extra: self.extra,
+            formed: self.formed,
             when_shard_lost: self.when_shard_lost,
             takeover: self.takeover,
         }

@@ -123,6 +123,31 @@ fn a_shard_that_is_lost_for_good_begins_anew_when_that_is_asked_for_and_status_t
 }
 
 #[test]
+fn a_cluster_of_which_nothing_is_left_begins_anew_only_when_that_is_asked_for_on_every_engine() {
+    for engine in engines() {
+        let mut place = crate::local::Place::new(engine);
+        let first = place.up("main", "--shards 1 --replicas 1", 2);
+        place.local("down").succeeded();
+        for port in [first, first + 1] {
+            let data = place.directory("main").join(format!("members/{port}/data"));
+            fs::remove_dir_all(data.join("appendonlydir")).unwrap();
+            fs::remove_file(data.join("nodes.conf")).unwrap();
+        }
+        let upping = place.begin("up");
+        eventually("it says what to type", || {
+            place.local("status").out.contains("local scale --when-shard-lost recreate")
+        });
+        drop(upping);
+        assert_eq!(place.status("main")["loop"]["losses"], serde_json::Value::Null, "nothing is given up before that");
+        place.local("scale --when-shard-lost recreate --yes").succeeded();
+        eventually("all slots are served", || place.is_healthy("main"));
+        let told = place.local("status").out;
+        assert!(told.contains("! the data of slots 0-16383 was lost with all its copies"), "{told}");
+        assert!(told.contains("nothing was left of the whole cluster"), "{told}");
+    }
+}
+
+#[test]
 fn a_single_shard_that_keeps_nothing_on_disk_is_taken_over_without_a_vote_on_every_engine() {
     for engine in engines() {
         let scene = Scene::up(engine, "--shards 1 --replicas 1", 2);

@@ -24,8 +24,6 @@ pub(super) enum NotGivenUp {
     Fleet(#[from] FleetError),
     #[error("{0}")]
     MayBeKept(String),
-    #[error("nobody is known to have had them")]
-    Unknown,
 }
 
 /// Looks at servers and platform once more, and has the platform keep that these slots were lost.
@@ -43,9 +41,9 @@ pub(super) async fn give_up(
     }
     let shards = observation.view.shards();
     let had = shards.iter().find(|shard| !shard.slots().intersection(slots).is_empty());
-    let had = had.ok_or(NotGivenUp::Unknown)?.primary.reference();
+    let had = had.map(|shard| shard.primary.reference());
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let keys = keys.get(&had.id).copied();
+    let keys = had.as_ref().and_then(|had| keys.get(&had.id).copied());
     let loss = Loss { slots: slots.clone(), had, keys, got: got.clone(), at };
     Ok(means.fleet.keep_loss(&loss).await?)
 }

@@ -42,6 +42,8 @@ pub(crate) struct Course {
 pub(crate) enum Life {
     /// It does not die.
     Whole,
+    /// It does not die, and another one does the same beside it, which nobody meant to run.
+    Twice,
     /// It dies when it has been woken so many times, and the next begins; so often.
     Short { wakes: u64, deaths: u32 },
 }
@@ -138,6 +140,8 @@ impl Course {
             let last = Arc::clone(&self.last);
             let tell = move |report: &Report| *last.lock().unwrap() = Some(report.clone());
             let mut keeping = pin!(Control::new(self.means.clone(), self.desired.subscribe(), &tell).keep());
+            let tell_nobody = |_: &Report| {};
+            let mut twin = pin!(Control::new(self.means.clone(), self.desired.subscribe(), &tell_nobody).keep());
             let mut wakes = 0;
             let ended = poll_fn(|context| {
                 if let Poll::Ready(outcome) = other.as_mut().poll(context) {
@@ -152,6 +156,9 @@ impl Course {
                     }
                 }
                 let _ = keeping.as_mut().poll(context);
+                if matches!(life, Life::Twice) {
+                    let _ = twin.as_mut().poll(context);
+                }
                 Poll::Pending
             })
             .await;

@@ -4,6 +4,7 @@ use crate::{
     course::{Course, Life},
     seeds::{calm, profile, some as seeds},
 };
+use operations::control::Report;
 use operations::observe::dial_and_ask;
 use operations::port::Fleet;
 use simcluster::{Ledger, Number, Simulation, Timeouts, run};
@@ -203,5 +204,48 @@ fn a_replica_that_lags_behind_does_not_cost_what_its_dead_primary_has_on_its_dis
     for seed in seeds(&[], 3) {
         eprintln!("seed {seed}");
         lags_behind(seed);
+    }
+}
+
+/// All members lose their volumes at once: nothing is left that could tell what there was.
+fn all_is_gone(seed: u64) {
+    run(seed, |simulation: Simulation| async move {
+        simulation.keep_trace(2_000);
+        let course = Course::new(&simulation, calm(profile(seed)), 3, 1);
+        let life = async {
+            written(&course).await;
+            course.change(|desired| desired.formed = true);
+            for number in course.fleet.numbers() {
+                simulation.kill(number);
+                course.fleet.lose_data(number);
+            }
+            course.fleet.start_all();
+            let waits = || {
+                let asks = |report: Report| report.waits.iter().any(|wait| wait.advice == Some(Advice::RecreateLost));
+                course.report().is_some_and(asks)
+            };
+            course.until("it is told", LONG, waits).await;
+            sleep(Duration::from_secs(simulation.draw(100))).await;
+            assert!(waits(), "it is not made anew by itself: {:#?}", course.report());
+            assert!(!simulation.unserved_slots().is_empty());
+            course.change(|desired| desired.when_shard_lost = WhenShardLost::Recreate);
+            course.settled(LONG).await;
+            course.check();
+            let losses = course.fleet.losses();
+            assert!(
+                matches!(losses.as_slice(), [loss] if loss.slots.len() == 16384 && loss.had.is_none()),
+                "{losses:#?}"
+            );
+        };
+        course.beside(Life::Short { wakes: 50 + simulation.draw(500), deaths: 5 }, life).await;
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_cluster_of_which_nothing_is_left_begins_anew_only_when_that_is_wanted_and_the_loss_is_told() {
+    for seed in seeds(&[], 3) {
+        eprintln!("seed {seed}");
+        all_is_gone(seed);
     }
 }

@@ -54,3 +54,29 @@ async fn change_at_any_time(simulation: Simulation, seed: u64) {
 fn a_shape_that_changes_at_any_time_is_reached_by_loops_that_die_and_nothing_is_lost() {
     seeds::all(&[58, 129, 500, 2735], 6, change_at_any_time);
 }
+
+/// A second loop keeps the same cluster, which nobody meant to run, and the shape is changed again and again.
+async fn two_loops(simulation: Simulation, seed: u64) {
+    let course = Course::made(&simulation, Platform::calm(profile(seed)), 3, 1).await;
+    let life = async {
+        course.settled(LONG).await;
+        let writer = course.writer();
+        for _ in 0..3 {
+            let (shards, replicas) = SHAPES[usize::try_from(course.simulation.draw(8)).unwrap()];
+            course.want(shards, replicas);
+            sleep(Duration::from_millis(course.simulation.draw(20_000))).await;
+        }
+        course.want(3, 1);
+        course.settled(LONG).await;
+        course.check();
+        let (ledger, lost) = writer.stop().await;
+        assert!(ledger.done > 0, "{ledger:?}");
+        Course::assert_kept(&lost);
+    };
+    course.beside(Life::Twice, life).await;
+}
+
+#[test]
+fn two_loops_that_keep_the_same_cluster_by_mistake_reach_its_shape_and_lose_nothing() {
+    seeds::all(&[], 6, two_loops);
+}

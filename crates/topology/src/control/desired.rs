@@ -13,6 +13,9 @@ pub struct Desired {
     /// How many replicas there are beyond these, where there are fewest.
     #[serde(default)]
     pub extra: usize,
+    /// Whether it has been made before: where nothing is left of it then, it is lost, and not to be made for the first time.
+    #[serde(default)]
+    pub formed: bool,
     /// What becomes of a shard of whose data no copy is left anywhere.
     #[serde(default)]
     pub when_shard_lost: WhenShardLost,

@@ -1,6 +1,6 @@
 //! The first shape of a cluster.
 
-use super::{Decision, Next, Situation, situation::Standing};
+use super::{Decision, Next, Situation, lost, situation::Standing};
 use crate::{
     Slot, SlotSet,
     create::{self, NewNode, Shards},
@@ -33,6 +33,10 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     if nodes.len() < situation.desired.members().max(situation.counted()) {
         let wanted = situation.desired.members();
         decision.wait("the cluster", format!("{} of {wanted} servers answer", nodes.len()));
+        return ControlFlow::Break(());
+    }
+    if situation.desired.formed && !situation.has_cluster() {
+        lost::decide_all(situation, decision);
         return ControlFlow::Break(());
     }
     match create::plan(&nodes, situation.desired.replicas, Shards::Exactly(situation.desired.shards)) {

@@ -1,7 +1,10 @@
 //! A shard of which no node that answers has a copy: what may come back is waited for; what is gone for good is given up only where that is
 //! wanted.
 
-use super::{Advice, Decision, Situation, WhenShardLost};
+use super::{
+    Advice, Decision, Situation, WhenShardLost,
+    situation::{Placed, Standing},
+};
 use crate::{
     ClusterView, Data, FleetMember, Member, NodeEntry, NodeView, ObservedNode, Shard, SlotSet,
     findings::{count, slot_list},
@@ -15,8 +18,9 @@ use serde::{Deserialize, Serialize};
 pub struct Loss {
     /// The slots.
     pub slots: SlotSet,
-    /// Who had them.
-    pub had: NodeRef,
+    /// Who had them; none where nothing is left of the whole cluster, so that nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub had: Option<NodeRef>,
     /// How many keys that one held when it answered the loop the last time; none where it never did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<u64>,
@@ -78,6 +82,42 @@ fn hope(situation: &Situation<'_>, member: &Member<'_>) -> Option<Hope> {
     (!placed.is_given_up).then(|| Hope { why: why(), advice: None })
 }
 
+/// What becomes of a cluster of which no member has anything any more: neither slots nor keys, nor what may be read when it starts.
+pub(super) fn decide_all(situation: &Situation<'_>, decision: &mut Decision) {
+    let what = "the cluster";
+    let is_silent = |placed: &&Placed<'_>| matches!(placed.standing, Standing::Silent { .. });
+    let mut silent = situation.members.iter().filter(is_silent);
+    if let Some(placed) = silent.find(|placed| may_keep(placed.member)) {
+        let name = &placed.member.name;
+        let why = format!("nobody who answers owns a slot; member {name} may have its data, and is waited for");
+        return decision.wait_for(what, why, Some(Advice::StartMember { member: name.clone() }));
+    }
+    let outside = || {
+        situation.members.iter().filter_map(|placed| match placed.standing {
+            Standing::Outside(said) => Some((placed.node.as_ref()?, said)),
+            _ => None,
+        })
+    };
+    if let Some((node, said)) = outside().find(|(_, said)| said.server.keys() > 0) {
+        let keys = count(said.server.keys(), "key");
+        return decision.wait(what, format!("nobody who answers owns a slot, and {} holds {keys}", node.address));
+    }
+    let gone = "nothing is left of what it held: no member owns a slot or has a key";
+    let first = outside().min_by_key(|(node, _)| node.address.clone());
+    match (situation.desired.when_shard_lost, first) {
+        (WhenShardLost::Wait, _) => {
+            let why = format!("{gone}; it begins anew, empty, only when that is asked for");
+            decision.wait_for(what, why, Some(Advice::RecreateLost));
+        }
+        (WhenShardLost::Recreate, Some((node, _))) => {
+            let above = outside().map(|(_, said)| said.myself.config_epoch).max().unwrap_or_default();
+            let action = Action::SettleSlots { node: node.clone(), slots: SlotSet::new().complement(), above };
+            decision.step(action, format!("{gone}: it begins empty"));
+        }
+        (WhenShardLost::Recreate, None) => decision.wait(what, format!("{gone}, and nobody answers")),
+    }
+}
+
 /// Who gets slots that nobody has data of: a primary without slots, or else the one with the fewest.
 fn owner(situation: &Situation<'_>) -> Option<NodeRef> {
     let shards = situation.view.shards();
@@ -114,6 +154,17 @@ pub fn may_be_kept(
         Some(said) => said.server.keys() > 0 || said.server.loading || said.server.sync_in_progress,
         None => members.iter().filter(|member| member.may_be(node.account.id, &node.node.address)).any(may_keep),
     };
+    let mut lost = lost.peekable();
+    if lost.peek().is_none() {
+        // Nobody knows who had them: anybody may.
+        let holds = fresh.answering().find(|(_, said)| said.server.keys() > 0 || said.server.loading);
+        let holds = holds.map(|(node, _)| node.address.to_string());
+        let is_silent =
+            |member: &&FleetMember| !fresh.answering().any(|(node, said)| member.may_be(said.myself.id, &node.address));
+        let keeps =
+            || members.iter().filter(is_silent).find(|member| may_keep(member)).map(|member| member.name.clone());
+        return holds.or_else(keeps).map(|name| format!("{name} may have a copy"));
+    }
     let node = lost.flat_map(Shard::members).find(|node| may_have(node))?;
     Some(format!("{} may have a copy", node.node.address))
 }

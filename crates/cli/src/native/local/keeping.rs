@@ -57,13 +57,12 @@ fn losses(report: &Report, cluster: &Cluster) -> String {
     for loss in &report.losses {
         let keys = loss.keys.map_or_else(|| "unknown how many keys".to_owned(), |keys| units::count(keys, "key"));
         let _ = writeln!(text, "\n! the data of slots {} was lost with all its copies: {keys}", loss.slots);
-        let (had, got) = (&loss.had, &loss.got.address);
-        let _ = writeln!(
-            text,
-            "  why  nothing was left of {} {}; {got} began them anew, empty",
-            had.address,
-            had.id.short()
-        );
+        let got = &loss.got.address;
+        let of = loss
+            .had
+            .as_ref()
+            .map_or_else(|| "the whole cluster".to_owned(), |had| format!("{} {}", had.address, had.id.short()));
+        let _ = writeln!(text, "  why  nothing was left of {of}; {got} began them anew, empty");
         let _ = writeln!(text, "  do   when it is known: rm {}", cluster.losses_file().display());
     }
     text
