@@ -146,6 +146,8 @@ impl<'a> Control<'a> {
         let decision = decide(&world);
         if held.is_none() {
             self.act(&decision, observation);
+        } else {
+            self.work.stop();
         }
         let (report, pause) = self.report(desired, decision, held, fleet.losses());
         let report = self.since(report);

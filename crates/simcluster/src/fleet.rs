@@ -34,12 +34,24 @@ pub struct Platform {
     pub room: usize,
     /// Whether members have their volumes still after the platform has restarted them.
     pub keeps: bool,
+    /// Whether the loop is to change nothing.
+    pub is_held: bool,
 }
 
 impl Platform {
     /// Six machines in three zones, agents, and nothing that goes wrong.
     pub const fn calm(profile: &'static Profile) -> Self {
-        Self { profile, hosts: 6, zones: 3, late: 0, faults: 0, agents: true, room: usize::MAX, keeps: true }
+        Self {
+            profile,
+            hosts: 6,
+            zones: 3,
+            late: 0,
+            faults: 0,
+            agents: true,
+            room: usize::MAX,
+            keeps: true,
+            is_held: false,
+        }
     }
 }
 
@@ -154,6 +166,11 @@ impl SimulatedFleet {
         for number in self.numbers().into_iter().skip(was).filter(|number| !self.simulation.is_up(*number)) {
             self.start(number);
         }
+    }
+
+    /// Lets the loop change nothing from now on, or go on.
+    pub fn hold(&self, is_held: bool) {
+        lock(&self.platform).is_held = is_held;
     }
 
     pub(crate) fn has_agents(&self) -> bool {
@@ -357,6 +374,10 @@ impl Fleet for SimulatedFleet {
                 None => Ok(()),
             }
         })
+    }
+
+    fn held(&self) -> Option<String> {
+        lock(&self.platform).is_held.then(|| "somebody asked for it".to_owned())
     }
 
     fn update<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), FleetError>> {

@@ -182,7 +182,7 @@ fn a_member_can_be_added_and_removed_and_one_with_slots_is_kept() {
         added.out.contains(&format!("127.0.0.1:{} joins as a replica of 127.0.0.1:{port}", port + 6)),
         "{added:#?}"
     );
-    place.local("add --primary").succeeded();
+    place.local("add").succeeded();
     eventually("eight members are well", || place.is_healthy("main") && place.server_pids("main").len() == 8);
     let kept = place.local(&format!("remove {port} --yes"));
     assert_eq!(kept.code, Some(1));

@@ -63,7 +63,7 @@ fn an_up_that_was_killed_before_its_last_word_does_not_cost_what_was_written_sin
     let settings = place.directory("main").join("cluster.json");
     let text = fs::read_to_string(&settings).unwrap();
     fs::write(&settings, text.replace("\"formed\": true", "\"formed\": false")).unwrap();
-    let refused = place.local("add --primary");
+    let refused = place.local("add");
     assert!(refused.err.contains("cluster main was never made to its end"), "{refused:#?}");
     place.local("up").succeeded();
     StockClient::connect(&addresses(port, 3), None).read(50);

@@ -141,6 +141,11 @@ impl Work {
         self.pieces.values().flat_map(doing).collect()
     }
 
+    /// Lets all that was begun end where it can: moves between two batches, and waits.
+    pub(super) fn stop(&self) {
+        self.pieces.values().for_each(|piece| piece.stop.cancel());
+    }
+
     /// Lets moves of slots between these nodes end, and those that were begun with them.
     pub(super) fn cancel(&self, moves: &[(NodeId, NodeId)]) {
         let is_meant = |action: &Action| match action {

@@ -80,3 +80,33 @@ async fn two_loops(simulation: Simulation, seed: u64) {
 fn two_loops_that_keep_the_same_cluster_by_mistake_reach_its_shape_and_lose_nothing() {
     seeds::all(&[], 6, two_loops);
 }
+
+/// The loop is held at any time of a change, while slots move too, and goes on later.
+async fn held_meanwhile(simulation: Simulation, seed: u64) {
+    let course = Course::made(&simulation, Platform::calm(profile(seed)), 3, 1).await;
+    let life = async {
+        course.settled(LONG).await;
+        let writer = course.writer();
+        course.want(5, 1);
+        sleep(Duration::from_millis(course.simulation.draw(8_000))).await;
+        course.fleet.hold(true);
+        sleep(Duration::from_secs(4)).await;
+        let owned =
+            || course.fleet.numbers().into_iter().map(|number| course.simulation.owned(number)).collect::<Vec<_>>();
+        let (then, report) = (owned(), course.report().unwrap());
+        assert!(report.doing.is_empty(), "what ran has ended: {report:#?}");
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(owned(), then, "nothing changes");
+        course.fleet.hold(false);
+        course.settled(LONG).await;
+        course.check();
+        let (_, lost) = writer.stop().await;
+        Course::assert_kept(&lost);
+    };
+    course.beside(Life::Whole, life).await;
+}
+
+#[test]
+fn a_loop_that_is_held_lets_what_it_has_begun_end_and_goes_on_later() {
+    seeds::all(&[], 6, held_meanwhile);
+}

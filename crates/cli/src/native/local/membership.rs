@@ -4,7 +4,6 @@ use super::{Name, address, connector, consent::Consent, look_through, program};
 use crate::{
     failure::{ExitStatus, Failure},
     native::{
-        add_node::missing_functions,
         change::carry_out,
         plan_text::{self, Look},
         units,
@@ -24,7 +23,7 @@ use topology::{
 
 const PATIENCE: Patience = Patience { agreement: Duration::from_mins(1), service: Duration::from_mins(1) };
 
-/// Start a new server and let it join.
+/// Start a new server and let it join as a replica. For another shard: local scale.
 #[derive(Args)]
 pub(crate) struct AddArgs {
     #[command(flatten)]
@@ -33,11 +32,8 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// The primary that it is to be a replica of, by port [default: the one with the fewest replicas]
-    #[arg(long, value_name = "PORT", conflicts_with = "primary")]
+    #[arg(long, value_name = "PORT")]
     replica_of: Option<u16>,
-    /// Make it a primary without slots
-    #[arg(long)]
-    primary: bool,
 }
 
 /// Take a server out of the cluster and remove it with its data.
@@ -64,7 +60,6 @@ pub(crate) async fn add(arguments: &AddArgs, printer: &mut Printer) -> Result<Ex
     let Observation { view, .. } = look_through(&cluster.ports()?).await?;
     let role = match arguments.replica_of {
         Some(port) => Role::ReplicaOf(id_of(&cluster, &view, port)?),
-        None if arguments.primary => Role::Primary,
         None => Role::ReplicaWhereFewest,
     };
     let last = cluster.ports()?.last().copied().unwrap_or_default();
@@ -102,14 +97,9 @@ async fn join(cluster: &Cluster, port: u16, role: Role, printer: &mut Printer) -
     let Some((address, answer)) = answers.into_iter().next() else { return Ok(()) };
     let id = answer.view.myself.id;
     let observation = look_through_others(cluster, port).await?;
-    let (functions_of, note) = match role {
-        Role::Primary => missing_functions(&observation, &address, answer.link.as_ref()).await?,
-        _ => (None, None),
-    };
     let Observation { view, mut links, .. } = observation;
     let new = NewNode { address, zone: None, view: answer.view };
-    let mut plan = plan_join(&view, &new, role, functions_of)?;
-    plan.reasons.extend(note);
+    let plan = plan_join(&view, &new, role, None)?;
     links.insert(id, answer.link);
     printer.out(&plan_text::text(&plan, Look::on(printer, None)));
     carry_out(&plan, links, PATIENCE, printer).await?;
