@@ -54,7 +54,7 @@ pub(crate) enum LocalCommand {
     Wipe(wipe::WipeArgs),
     /// Rehearse failures at random while a client writes
     Chaos(chaos::ChaosArgs),
-    /// Start a new server and let it join
+    /// Start a new server and let it join as a replica
     Add(membership::AddArgs),
     /// Take a server out of the cluster and remove it with its data
     Remove(membership::RemoveArgs),

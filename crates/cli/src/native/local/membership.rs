@@ -23,7 +23,7 @@ use topology::{
 
 const PATIENCE: Patience = Patience { agreement: Duration::from_mins(1), service: Duration::from_mins(1) };
 
-/// Start a new server and let it join as a replica. For another shard: local scale.
+/// Start a new server and let it join as a replica.
 #[derive(Args)]
 pub(crate) struct AddArgs {
     #[command(flatten)]
