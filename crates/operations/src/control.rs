@@ -147,7 +147,7 @@ impl<'a> Control<'a> {
         if held.is_none() {
             self.act(&decision, observation);
         } else {
-            self.work.stop();
+            self.work.stop_moves();
         }
         let (report, pause) = self.report(desired, decision, held, fleet.losses());
         let report = self.since(report);

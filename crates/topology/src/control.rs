@@ -81,6 +81,13 @@ pub enum Advice {
         /// The platform's name for it.
         member: String,
     },
+    /// Get this member to run again: it has what its replica lacks. Or let the replica take its place, which loses that.
+    StartMemberOrFailOver {
+        /// The platform's name for it.
+        member: String,
+        /// The replica.
+        replica: NodeRef,
+    },
     /// Ask for lost shards to be made anew, empty.
     RecreateLost,
 }

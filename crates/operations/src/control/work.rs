@@ -141,9 +141,12 @@ impl Work {
         self.pieces.values().flat_map(doing).collect()
     }
 
-    /// Lets all that was begun end where it can: moves between two batches, and waits.
-    pub(super) fn stop(&self) {
-        self.pieces.values().for_each(|piece| piece.stop.cancel());
+    /// Lets all moves of keys end, between two batches. Other steps are short, and what they have done is not known before they end.
+    pub(super) fn stop_moves(&self) {
+        let moves = |action: &Action| matches!(action, Action::MoveSlots { .. } | Action::Repair { .. });
+        for piece in self.pieces.values().filter(|piece| piece.steps.iter().any(|(action, _)| moves(action))) {
+            piece.stop.cancel();
+        }
     }
 
     /// Lets moves of slots between these nodes end, and those that were begun with them.

@@ -25,12 +25,14 @@ pub(super) fn is_stale(situation: &Situation<'_>, said: &NodeView, primary: Node
 fn dead_for(situation: &Situation<'_>, id: NodeId) -> Duration {
     let unheard = |said: &NodeView| {
         let heard = said.entry(id)?.pong_received;
-        // What the clock of that node says is what it has heard last of anybody.
-        let now = said.peers.iter().map(|peer| peer.pong_received).max()?;
+        // Where it does not tell what its clock says, it is what it has heard last of anybody.
+        let clock = said.server.clock_microseconds.map(|clock| clock / 1000);
+        let now = clock.or_else(|| said.peers.iter().map(|peer| peer.pong_received).max())?;
         (heard > 0).then(|| Duration::from_millis(now.saturating_sub(heard)))
     };
     let mut all: Vec<Duration> = situation.view.answering().filter_map(|(_, said)| unheard(said)).collect();
     all.sort_unstable();
     let middle = all.get(all.len() / 2).copied().unwrap_or_default();
-    middle.max(situation.memory.silent_for(id))
+    let absent = situation.member_of(id).map(|placed| situation.memory.absent_for(&placed.member.name));
+    middle.max(situation.memory.silent_for(id)).max(absent.unwrap_or_default())
 }

@@ -1,8 +1,11 @@
 //! The first shape of a cluster.
 
-use super::{Decision, Next, Situation, lost, situation::Standing};
+use super::{
+    Advice, Decision, Next, Situation, join, lost,
+    situation::{Placed, Standing},
+};
 use crate::{
-    Slot, SlotSet,
+    Data, Slot, SlotSet,
     create::{self, NewNode, Shards},
     findings::count,
     plan::{Action, Step},
@@ -12,6 +15,12 @@ use std::ops::ControlFlow;
 pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next {
     if situation.has_cluster() && !is_half_made(situation) {
         return ControlFlow::Continue(());
+    }
+    if let Some(placed) = situation.members.iter().find(|placed| !situation.has_cluster() && may_come_back(placed)) {
+        let name = &placed.member.name;
+        let why = format!("nobody who answers owns a slot; member {name} has data, and is waited for");
+        decision.wait_for("the cluster", why, Some(Advice::StartMember { member: name.clone() }));
+        return ControlFlow::Break(());
     }
     // Nobody can be proved to go before there is a cluster: of members that never start there are not to be more and more.
     if situation.members.len().saturating_add(situation.missing()) <= situation.desired.members().saturating_mul(2) {
@@ -33,6 +42,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     if nodes.len() < situation.desired.members().max(situation.counted()) {
         let wanted = situation.desired.members();
         decision.wait("the cluster", format!("{} of {wanted} servers answer", nodes.len()));
+        join::await_silent(situation, decision);
         return ControlFlow::Break(());
     }
     if situation.desired.formed && !situation.has_cluster() {
@@ -46,6 +56,11 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         Err(refusal) => decision.wait("the cluster", refusal.to_string()),
     }
     ControlFlow::Break(())
+}
+
+/// Whether a member that does not answer has what a server left there: it may be of a cluster that was made before.
+fn may_come_back(placed: &Placed<'_>) -> bool {
+    matches!(placed.standing, Standing::Silent { .. }) && placed.member.data == Data::Kept
 }
 
 /// Gives the slots that nobody has ever owned to the primary that has fewest.

@@ -2,7 +2,7 @@
 //!
 //! The agents see to that within milliseconds, and the servers within some seconds. What is decided here is for when neither has.
 
-use super::{Decision, Next, Situation, age::is_stale, lost, takeover, takeover::Votes};
+use super::{Advice, Decision, Next, Situation, age::is_stale, lost, takeover, takeover::Votes};
 use crate::{
     Data, NodeView, Shard,
     plan::{Action, FailoverKind, NodeRef},
@@ -28,7 +28,15 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         }
         let heir = match heir(situation, shard) {
             Ok(heir) => heir,
-            Err(why) => {
+            Err(NoHeir::Late { replica, member }) => {
+                let why = format!(
+                    "{address} does not answer, and {} had lost its link to it before that: it lacks what {address} has on its disk",
+                    replica.address
+                );
+                decision.wait_for(what, why, Some(Advice::StartMemberOrFailOver { member, replica }));
+                continue;
+            }
+            Err(NoHeir::None(why)) => {
                 lost::decide(situation, shard, &why, decision);
                 continue;
             }
@@ -57,6 +65,14 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
     ControlFlow::Continue(())
 }
 
+/// Why no replica is told to take a primary's place.
+enum NoHeir {
+    /// The best one lacks what this member has on its disk.
+    Late { replica: NodeRef, member: String },
+    /// None has a copy.
+    None(String),
+}
+
 /// The replica that has most of what the primary had; or why none of them is told to take its place. One that has never got a copy would
 /// win an election that is forced all the same, and the data would be gone.
 ///
@@ -66,7 +82,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
 ///
 /// One whose link was down before the primary died lacks what that has on its disk, and what a primary finds there when it comes back as a
 /// replica is dropped. So it takes over only where the primary's data is gone.
-fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String> {
+fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, NoHeir> {
     let (primary, address) = (shard.primary.account.id, &shard.primary.node.address);
     let answering = || shard.replicas.iter().filter_map(|replica| Some((replica, replica.node.view()?)));
     let has_copied = |said: &NodeView| situation.memory.has_copied(&said.server, primary);
@@ -77,22 +93,20 @@ fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String>
         let counts = has_nothing && said.server.keys() > 0 || is_given_up && was_linked(said);
         has_copied(said) == Some(true) || counts && is_at_rest(situation, said)
     };
-    let is_kept = situation.member_of(primary).is_some_and(|placed| placed.member.data == Data::Kept);
-    let is_late = |said: &NodeView| is_kept && is_stale(situation, said, primary);
+    let keeper = situation.member_of(primary).filter(|placed| placed.member.data == Data::Kept);
+    let late = |said: &NodeView| keeper.filter(|_| is_stale(situation, said, primary));
     let able = answering().filter(|(_, said)| is_able(said));
     let best = able.max_by_key(|(_, said)| {
-        (!is_late(said), has_copied(said) == Some(true), said.server.replication_offset, Reverse(said.myself.id))
+        (late(said).is_none(), has_copied(said) == Some(true), said.server.replication_offset, Reverse(said.myself.id))
     });
     if let Some((replica, said)) = best {
-        if !is_late(said) {
-            return Ok(replica.reference());
-        }
-        return Err(format!(
-            "{address} does not answer, and {} had lost its link to it before that: it lacks what is on the disk of {address}",
-            replica.node.address
-        ));
+        let member = late(said).map(|placed| placed.member.name.clone());
+        return member.map_or_else(
+            || Ok(replica.reference()),
+            |member| Err(NoHeir::Late { replica: replica.reference(), member }),
+        );
     }
-    Err(match answering().next() {
+    Err(NoHeir::None(match answering().next() {
         None => format!("{address} does not answer, and no replica of it does"),
         Some((_, said)) if has_copied(said).is_none() => {
             format!(
@@ -100,7 +114,7 @@ fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, String>
             )
         }
         Some(_) => format!("{address} does not answer, and those of its replicas that do have no copy of its data yet"),
-    })
+    }))
 }
 
 /// Why a primary that does not answer this loop may serve others all the same, if so: a replica is linked to it, and no majority has missed it.

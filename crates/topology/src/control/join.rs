@@ -41,6 +41,12 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         decision.step(Action::Meet { nodes }, reason);
         return ControlFlow::Continue(());
     }
+    await_silent(situation, decision);
+    ControlFlow::Continue(())
+}
+
+/// Tells of the members that do not answer.
+pub(super) fn await_silent(situation: &Situation<'_>, decision: &mut Decision) {
     let silent = situation.members.iter().filter(|placed| matches!(placed.standing, Standing::Silent { .. }));
     for placed in silent {
         let absent = situation.memory.absent_for(&placed.member.name);
@@ -55,7 +61,6 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         let progress = silence.and_then(|silence| silence.progress.clone());
         decision.wait_as_far(format!("member {}", placed.member.name), why, progress);
     }
-    ControlFlow::Continue(())
 }
 
 /// Two nodes of the cluster that answer, of which one does not know the other, which owns slots. Of others they hear by gossip, unless they were told to

@@ -94,7 +94,7 @@ pub(super) fn decide_all(situation: &Situation<'_>, decision: &mut Decision) {
     }
     let outside = || {
         situation.members.iter().filter_map(|placed| match placed.standing {
-            Standing::Outside(said) => Some((placed.node.as_ref()?, said)),
+            Standing::Outside(said) if said.myself.is_primary() => Some((placed.node.as_ref()?, said)),
             _ => None,
         })
     };
@@ -114,7 +114,7 @@ pub(super) fn decide_all(situation: &Situation<'_>, decision: &mut Decision) {
             let action = Action::SettleSlots { node: node.clone(), slots: SlotSet::new().complement(), above };
             decision.step(action, format!("{gone}: it begins empty"));
         }
-        (WhenShardLost::Recreate, None) => decision.wait(what, format!("{gone}, and nobody answers")),
+        (WhenShardLost::Recreate, None) => decision.wait(what, format!("{gone}, and no primary answers")),
     }
 }
 

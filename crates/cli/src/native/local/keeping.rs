@@ -19,7 +19,7 @@ pub(crate) fn text(report: &Report, cluster: &Cluster) -> String {
     text.push_str("\nloop");
     let unchanged = Duration::from_secs(report.unchanged_seconds.unwrap_or_default());
     if unchanged >= LONG {
-        let _ = write!(text, "    nothing has changed for {}", units::duration(unchanged));
+        let _ = write!(text, "    nothing has come further for {}", units::duration(unchanged));
     }
     text.push('\n');
     for line in [&report.trouble, &report.held].into_iter().flatten() {
@@ -75,6 +75,11 @@ fn what_to_do(advice: &Advice, cluster: &Cluster) -> String {
         Advice::StartMember { member } => {
             format!("{program} local up{again}      or why it does not run: {program} local logs {member}{again}")
         }
+        Advice::StartMemberOrFailOver { member, replica } => format!(
+            "{program} local up{again}      or why it does not run: {program} local logs {member}{again}\n            or, for good without that: \
+             {program} failover {} --force --yes",
+            replica.address.bare()
+        ),
         Advice::RecreateLost => format!("{program} local scale --when-shard-lost recreate{again}"),
     }
 }

@@ -123,7 +123,8 @@ pub(crate) async fn remove(arguments: &RemoveArgs, printer: &mut Printer) -> Res
     let _lock = cluster.lock()?;
     let _hold = cluster.hold_loop()?;
     let port = arguments.port;
-    let leaving = cluster.leaving()?.contains(&port);
+    // What is left of an earlier member with this port is not this one.
+    let leaving = cluster.leaving()?.contains(&port) && cluster.member(port).is_err();
     must_run(&cluster)?;
     let Observation { view, links, .. } = look_through(&cluster.ports()?).await?;
     let node = node_at(&view, port);

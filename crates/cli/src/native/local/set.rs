@@ -121,7 +121,12 @@ pub(crate) async fn run(arguments: &SetArgs, printer: &mut Printer) -> Result<Ex
             let what = format!("{}; {name} is {was} everywhere again", failure.what);
             return Err(Failure { what, ..failure });
         }
-        Err(NotYet::Unfinished(failure)) => return Err(failure),
+        Err(NotYet::Unfinished(failure)) => {
+            let value = before.as_deref().unwrap_or("--default");
+            let back = format!("{} local set{} {name} {value}      takes it back", program(), again(cluster.name()));
+            let advice = failure.advice.iter().cloned().chain([back]).collect::<Vec<_>>().join("\n       ");
+            return Err(Failure { advice: Some(advice), ..failure });
+        }
     }
     let took = units::duration(printer.elapsed());
     printer.out(&format!("{GREEN}done{GREEN:#}: {name} is {value}    {took}\n"));

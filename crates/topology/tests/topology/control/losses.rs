@@ -63,9 +63,21 @@ fn a_replica_that_had_lost_its_link_long_before_its_primary_died_takes_over_only
     assert_eq!(failovers(&model), [], "it would cost an hour of writes, which are on a disk");
     let wait =
         model.decide().waits.into_iter().find(|wait| wait.why.contains("had lost its link to it before")).unwrap();
-    assert!(matches!(wait.advice, Some(Advice::StartMember { .. })), "{wait:#?}");
+    assert!(matches!(wait.advice, Some(Advice::StartMemberOrFailOver { .. })), "{wait:#?}");
     model.lost.insert(gone);
     assert_eq!(failovers(&model), [FailoverKind::Forced], "nothing newer is left");
+}
+
+#[test]
+fn a_loop_that_has_just_begun_is_told_by_the_servers_for_how_long_a_primary_has_been_dead() {
+    let mut model = Model::new(1, 1, 2);
+    model.settle(30);
+    let gone = *model.nodes.iter().find(|(_, node)| !node.slots.is_empty()).unwrap().0;
+    model.kill(gone);
+    // The replica's link has been down for as long as its primary is dead.
+    let_seconds_pass(&mut model, 100);
+    model.watched = Some(61);
+    assert_eq!(failovers(&model), [FailoverKind::Takeover], "{:#?}", model.decide());
 }
 
 #[test]

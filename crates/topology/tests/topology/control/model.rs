@@ -33,6 +33,8 @@ pub(crate) struct Model {
     pub(crate) lost: BTreeSet<usize>,
     /// Whether the loop has just begun, and has heard nobody before.
     pub(crate) is_forgetful: bool,
+    /// For how many seconds the loop has watched, where that is less than servers do.
+    pub(crate) watched: Option<u64>,
     /// How many hosts there are; members are put on them in turn.
     hosts: usize,
 }
@@ -59,6 +61,9 @@ pub(crate) struct Node {
     starts: bool,
 }
 
+/// What all servers' clocks say, Unix milliseconds.
+const CLOCK: u64 = 1_800_000_000_000;
+
 impl Model {
     pub(crate) fn new(shards: usize, replicas: usize, hosts: usize) -> Self {
         Self { desired: Desired { shards, replicas, ..Desired::default() }, hosts, ..Self::default() }
@@ -82,7 +87,7 @@ impl Model {
 
     pub(crate) fn decide(&self) -> Decision {
         let (members, view) = (self.members(), self.view());
-        let silent = |node: &Node| Duration::from_secs(node.silent);
+        let silent = |node: &Node| Duration::from_secs(self.watched.map_or(node.silent, |most| node.silent.min(most)));
         let down = || self.nodes.iter().filter(|(_, node)| !node.is_up);
         let memory = Memory {
             calm: self.calm,
@@ -331,14 +336,16 @@ impl Model {
             let fail = if node.is_up { "" } else { ",fail" };
             let primary = node.primary.map_or_else(|| "-".to_owned(), |primary| id(primary).to_string());
             let epoch = node.primary.unwrap_or(*other) + 1;
+            let heard = CLOCK - node.silent * 1000;
             let line = format!(
-                "{} {} {myself}{role}{fail} {primary} 0 0 {epoch} connected {slots}",
+                "{} {} {myself}{role}{fail} {primary} 0 {heard} {epoch} connected {slots}",
                 id(*other),
                 address(*other)
             );
             writeln!(lines, "{}", line.trim_end()).unwrap();
         }
         let mut info = "redis_version:7.0.15\r\ncluster_enabled:1\r\nmaster_repl_offset:100\r\n".to_owned();
+        writeln!(info, "server_time_usec:{}\r", CLOCK * 1000).unwrap();
         let history = if self.nodes[&at].has_copied { "one" } else { "none" };
         writeln!(info, "master_replid:{history}\r").unwrap();
         if let Some(primary) = self.nodes[&at].primary {
