@@ -36,7 +36,8 @@ pub(crate) fn shut_crossing(side: Side, pid: Pid) -> io::Result<()> {
     if side == Side::Whole {
         return Ok(());
     }
-    for (socket, local) in sockets(pid)? {
+    // Whoever came last goes first: clients, as a rule, before replicas, so that nobody is answered whose write reaches no replica any more.
+    for (socket, local) in sockets(pid)?.into_iter().rev() {
         let remote = socket.peer_addr().ok().and_then(|address| address.as_socket());
         if remote.is_some_and(|remote| crosses(side, local, remote)) {
             // One that broke just now is as good.

@@ -60,7 +60,9 @@ fn a_primary_that_is_cut_off_is_replaced_clients_go_on_and_it_follows_the_new_on
         assert_eq!(scene.place.status("main")["partition"][0]["ports"][0], scene.first);
         scene.place.local("heal").succeeded();
         eventually("the old primary follows the new one", || scene.replicas_of(replica) == [scene.first]);
-        let ledger = scene.finish(writer);
+        // An answer may go out just before the cut, and its write to the replica would have gone just after: replication waits for nobody.
+        let (ledger, lost) = scene.finish_with_losses(writer);
+        assert!(lost.len() <= 3, "{} of {} writes are gone: {lost:?}", lost.len(), ledger.writes());
         tell("primary cut off", &name, ledger.worst_gap(), begin);
         tribune(&format!("check 127.0.0.1:{}", scene.first)).succeeded();
         assert_eq!(scene.processes(), processes, "no process has ended");

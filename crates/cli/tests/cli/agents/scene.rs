@@ -8,7 +8,7 @@ use std::{
     net::TcpStream,
     time::{Duration, Instant},
 };
-use testservers::{Cluster, Engine, Ledger, Writer, WriterOptions, engine};
+use testservers::{Cluster, Engine, Ledger, Loss, Writer, WriterOptions, engine};
 
 /// The engines that these tests run with.
 pub(crate) fn engines() -> Vec<Engine> {
@@ -107,10 +107,22 @@ impl Scene {
 
     /// Stops writing once it has gone on for a while; nothing that was acknowledged may be lost.
     pub(crate) fn finish(&self, writer: Writer) -> Ledger {
+        let ledger = self.stopped(writer);
+        ledger.assert_kept(&self.cluster());
+        ledger
+    }
+
+    /// The same, where some of what was acknowledged may be lost: with what is.
+    pub(crate) fn finish_with_losses(&self, writer: Writer) -> (Ledger, Vec<Loss>) {
+        let ledger = self.stopped(writer);
+        let lost = ledger.check(&self.cluster());
+        (ledger, lost)
+    }
+
+    fn stopped(&self, writer: Writer) -> Ledger {
         wait_for_writes(&writer, writer.acknowledged() + 500);
         let ledger = writer.stop();
         self.eventually_healthy();
-        ledger.assert_kept(&self.cluster());
         ledger
     }
 }
