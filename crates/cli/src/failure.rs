@@ -52,6 +52,12 @@ impl Failure {
         self
     }
 
+    /// One thing more that the user can do, below the others.
+    pub(crate) fn or_else_do(self, more: &str) -> Self {
+        let advice = self.advice.as_ref().map_or_else(|| more.to_owned(), |advice| format!("{advice}\n       {more}"));
+        self.advice(advice)
+    }
+
     pub(crate) const fn status(mut self, status: ExitStatus) -> Self {
         self.status = status;
         self

@@ -34,7 +34,7 @@ use topology::{
     control::{Decision, Desired, Loss, World, decide},
     plan::Action,
 };
-use work::Work;
+use work::{Work, moves_keys};
 
 /// How long servers may take to answer a look; those that take longer are told of as silent.
 const LOOK: Duration = Duration::from_secs(1);
@@ -179,8 +179,7 @@ impl<'a> Control<'a> {
 
     /// Counts keys that primaries hold of slots that are not theirs, where that is not known. While slots are moved these are on their way.
     async fn count_strays(&mut self, observation: &Observation) {
-        let moves = |action: &Action| matches!(action, Action::MoveSlots { .. } | Action::Repair { .. });
-        let is_moving = self.work.under_way().iter().any(moves);
+        let is_moving = self.work.under_way().iter().any(moves_keys);
         if is_moving || !self.past.is_to_count(Instant::now(), &observation.view) {
             return;
         }
@@ -230,12 +229,10 @@ impl<'a> Control<'a> {
     /// A report with for how long nothing has come further.
     fn since(&mut self, mut report: Report) -> Report {
         let now = Instant::now();
-        let begun = match self.told.take() {
-            Some((before, begun)) if report.is_no_further_than(&before) => begun,
-            _ => now,
-        };
+        let same = self.told.take().filter(|(before, _)| report.is_no_further_than(before));
         if !report.settled {
-            self.told = Some((report.clone(), begun));
+            let (before, begun) = same.unwrap_or_else(|| (report.clone(), now));
+            self.told = Some((before, begun));
             report.unchanged_seconds = Some(now.duration_since(begun).as_secs());
         }
         report

@@ -1,6 +1,9 @@
 //! What the loop remembers: since when nobody answers, and what has failed.
 
-use super::{Failure, work::Finished};
+use super::{
+    Failure,
+    work::{Finished, moves_keys},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -124,7 +127,7 @@ impl Past {
         let key = key(&action);
         let prepares = if let Action::CopyFunctions { to, .. } = &action { Some(to.id) } else { None };
         // A move that is not wanted any more ends well, too, wherever it was.
-        if error.is_some() || matches!(action, Action::MoveSlots { .. } | Action::Repair { .. }) {
+        if error.is_some() || moves_keys(&action) {
             self.tidy.clear();
         }
         let Some(error) = error else {

@@ -87,27 +87,23 @@ impl Report {
     /// Whether this tells of the same as another one, and nothing has come further in between. That time passes is no progress, nor that
     /// a step is tried again that fails again.
     pub fn is_no_further_than(&self, before: &Self) -> bool {
-        let is_same = |other: &Self| {
-            self.same_steps(other) && other.same_steps(self) && self.desired == other.desired && self.held == other.held
-        };
-        let waits = |report: &'_ Self| {
-            report.waits.iter().map(|wait| (wait.what.clone(), wait.progress.clone())).collect::<Vec<_>>()
-        };
-        is_same(before) && waits(self) == waits(before)
+        let wait = |wait: &Wait, other: &Wait| wait.what == other.what && wait.progress == other.progress;
+        self.desired == before.desired
+            && self.held == before.held
+            && self.same_steps(before)
+            && before.same_steps(self)
+            && self.waits.len() == before.waits.len()
+            && self.waits.iter().zip(&before.waits).all(|(now, then)| wait(now, then))
     }
 
     /// Whether all that is done here, or has failed, is so there, and as far.
     fn same_steps(&self, there: &Self) -> bool {
-        let has_failed = |report: &Self, action: &Action| report.failures.iter().any(|failed| failed.action == *action);
-        // Others say what they wait for, which begins anew with each attempt.
-        let far =
-            |doing: &'_ Doing| doing.progress.clone().filter(|_| matches!(doing.action, Action::MoveSlots { .. }));
+        let has_failed = |action: &Action| there.failures.iter().any(|failed| failed.action == *action);
         let is_there = |doing: &Doing| {
             let mut same = there.doing.iter().filter(|other| other.action == doing.action);
-            same.any(|other| far(other) == far(doing)) || far(doing).is_none() && has_failed(there, &doing.action)
+            same.any(|other| other.moved() == doing.moved()) || doing.moved().is_none() && has_failed(&doing.action)
         };
-        let is_tried =
-            |action: &Action| has_failed(there, action) || there.doing.iter().any(|other| other.action == *action);
+        let is_tried = |action: &Action| has_failed(action) || there.doing.iter().any(|other| other.action == *action);
         self.doing.iter().all(is_there) && self.failures.iter().all(|failed| is_tried(&failed.action))
     }
 
@@ -126,6 +122,13 @@ impl Report {
             held: None,
             trouble: Some(error.to_string()),
         }
+    }
+}
+
+impl Doing {
+    /// How far a move has come. Other steps say what they wait for, which begins anew with each attempt.
+    fn moved(&self) -> Option<&str> {
+        self.progress.as_deref().filter(|_| matches!(self.action, Action::MoveSlots { .. }))
     }
 }
 

@@ -143,18 +143,15 @@ impl Work {
 
     /// Lets all moves of keys end, between two batches. Other steps are short, and what they have done is not known before they end.
     pub(super) fn stop_moves(&self) {
-        let moves = |action: &Action| matches!(action, Action::MoveSlots { .. } | Action::Repair { .. });
-        for piece in self.pieces.values().filter(|piece| piece.steps.iter().any(|(action, _)| moves(action))) {
-            piece.stop.cancel();
-        }
+        self.stop(moves_keys);
     }
 
     /// Lets moves of slots between these nodes end, and those that were begun with them.
     pub(super) fn cancel(&self, moves: &[(NodeId, NodeId)]) {
-        let is_meant = |action: &Action| match action {
-            Action::MoveSlots { from, to, .. } => moves.contains(&(from.id, to.id)),
-            _ => false,
-        };
+        self.stop(|action| matches!(action, Action::MoveSlots { from, to, .. } if moves.contains(&(from.id, to.id))));
+    }
+
+    fn stop(&self, is_meant: impl Fn(&Action) -> bool) {
         for piece in self.pieces.values().filter(|piece| piece.steps.iter().any(|(action, _)| is_meant(action))) {
             piece.stop.cancel();
         }
@@ -318,6 +315,11 @@ async fn restart(means: &Means, member: &str, node: Option<&NodeRef>, observatio
         if addresses.is_empty() { ClusterView::default() } else { look(means.dialer.as_ref(), &addresses).await?.view };
     let proof = MayRestart::by(&view, node.map(|node| node.id))?;
     Ok(means.fleet.restart(member, proof).await?)
+}
+
+/// Whether a step brings keys from one node to another.
+pub(super) const fn moves_keys(action: &Action) -> bool {
+    matches!(action, Action::MoveSlots { .. } | Action::Repair { .. })
 }
 
 fn known(how_far: &Mutex<HowFar>) -> MutexGuard<'_, HowFar> {

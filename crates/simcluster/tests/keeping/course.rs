@@ -259,6 +259,19 @@ impl Course {
         course
     }
 
+    /// Lets something happen while a client writes. The shape is reached before and after it, within this virtual time, nothing that must not be has
+    /// been, and nothing is lost.
+    pub(crate) async fn under_writes(&self, within: Duration, happens: &impl AsyncFn(&Self)) {
+        self.settled(within).await;
+        let writer = self.writer();
+        happens(self).await;
+        self.settled(within).await;
+        self.check();
+        let (ledger, lost) = writer.stop().await;
+        Self::assert_kept(&lost);
+        assert!(ledger.done > 0, "{ledger:?}");
+    }
+
     pub(crate) fn assert_kept(lost: &[Lost]) {
         assert!(lost.is_empty(), "lost: {lost:?}");
     }

@@ -26,7 +26,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn tell<S: AsyncFn(&Course) + Sync>(found: &[u64], count: u64, shape: (usize, usize), story: S) {
     let course = async |simulation, seed| {
         let course = Course::made(&simulation, Platform::calm(profile(seed)), shape.0, shape.1).await;
-        course.beside(Life::Whole, to_its_end(&course, &story)).await;
+        course.beside(Life::Whole, course.under_writes(LONG, &story)).await;
     };
     seeds::all_named(type_name::<S>(), found, count, course);
 }
@@ -36,18 +36,7 @@ fn tell_with_short_lives<S: AsyncFn(&Course) + Sync>(found: &[u64], count: u64, 
     let course = async |simulation: simcluster::Simulation, seed| {
         let course = Course::made(&simulation, Platform::calm(profile(seed)), shape.0, shape.1).await;
         let life = Life::Short { wakes: 5 + simulation.draw(400), deaths: 20 };
-        course.beside(life, to_its_end(&course, &story)).await;
+        course.beside(life, course.under_writes(LONG, &story)).await;
     };
     seeds::all_named(type_name::<S>(), found, count, course);
-}
-
-async fn to_its_end<S: AsyncFn(&Course)>(course: &Course, story: &S) {
-    course.settled(LONG).await;
-    let writer = course.writer();
-    story(course).await;
-    course.settled(LONG).await;
-    course.check();
-    let (ledger, lost) = writer.stop().await;
-    Course::assert_kept(&lost);
-    assert!(ledger.done > 0, "{ledger:?}");
 }

@@ -4,7 +4,6 @@ use crate::{
     course::{Course, Life},
     seeds::{calm, profile, some as seeds},
 };
-use operations::control::Report;
 use operations::observe::dial_and_ask;
 use operations::port::Fleet;
 use simcluster::{Ledger, Number, Simulation, Timeouts, run};
@@ -113,6 +112,12 @@ fn a_primary_that_comes_back_without_data_costs_nobody_a_copy() {
     }
 }
 
+/// Whether the loop waits for somebody to ask for what is lost to be made anew.
+fn asks_for_anew(course: &Course) -> bool {
+    let report = course.report();
+    report.is_some_and(|report| report.waits.iter().any(|wait| wait.advice == Some(Advice::RecreateLost)))
+}
+
 /// A shard without a replica loses its volume; the loop is killed again and again meanwhile.
 fn begins_anew(seed: u64) {
     run(seed, |simulation: Simulation| async move {
@@ -124,15 +129,10 @@ fn begins_anew(seed: u64) {
         let slots = simulation.said(gone).unwrap().myself.slots.clone();
         simulation.kill(gone);
         course.fleet.lose_data(gone);
-        let waits = || {
-            course
-                .report()
-                .is_some_and(|report| report.waits.iter().any(|wait| wait.advice == Some(Advice::RecreateLost)))
-        };
         let life = async {
             sleep(Duration::from_secs(1)).await;
             course.fleet.start(gone);
-            while !waits() {
+            while !asks_for_anew(&course) {
                 sleep(Duration::from_secs(1)).await;
             }
             // It is told again and again, each time as the same.
@@ -220,13 +220,9 @@ fn all_is_gone(seed: u64) {
                 course.fleet.lose_data(number);
             }
             course.fleet.start_all();
-            let waits = || {
-                let asks = |report: Report| report.waits.iter().any(|wait| wait.advice == Some(Advice::RecreateLost));
-                course.report().is_some_and(asks)
-            };
-            course.until("it is told", LONG, waits).await;
+            course.until("it is told", LONG, || asks_for_anew(&course)).await;
             sleep(Duration::from_secs(simulation.draw(100))).await;
-            assert!(waits(), "it is not made anew by itself: {:#?}", course.report());
+            assert!(asks_for_anew(&course), "it is not made anew by itself: {:#?}", course.report());
             assert!(!simulation.unserved_slots().is_empty());
             course.change(|desired| desired.when_shard_lost = WhenShardLost::Recreate);
             course.settled(LONG).await;

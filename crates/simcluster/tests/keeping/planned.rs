@@ -57,23 +57,16 @@ fn a_shape_that_changes_at_any_time_is_reached_by_loops_that_die_and_nothing_is_
 
 /// A second loop keeps the same cluster, which nobody meant to run, and the shape is changed again and again.
 async fn two_loops(simulation: Simulation, seed: u64) {
-    let course = Course::made(&simulation, Platform::calm(profile(seed)), 3, 1).await;
-    let life = async {
-        course.settled(LONG).await;
-        let writer = course.writer();
+    let happens = async |course: &Course| {
         for _ in 0..3 {
             let (shards, replicas) = SHAPES[usize::try_from(course.simulation.draw(8)).unwrap()];
             course.want(shards, replicas);
             sleep(Duration::from_millis(course.simulation.draw(20_000))).await;
         }
         course.want(3, 1);
-        course.settled(LONG).await;
-        course.check();
-        let (ledger, lost) = writer.stop().await;
-        assert!(ledger.done > 0, "{ledger:?}");
-        Course::assert_kept(&lost);
     };
-    course.beside(Life::Twice, life).await;
+    let course = Course::made(&simulation, Platform::calm(profile(seed)), 3, 1).await;
+    course.beside(Life::Twice, course.under_writes(LONG, &happens)).await;
 }
 
 #[test]
@@ -83,10 +76,7 @@ fn two_loops_that_keep_the_same_cluster_by_mistake_reach_its_shape_and_lose_noth
 
 /// The loop is held at any time of a change, while slots move too, and goes on later.
 async fn held_meanwhile(simulation: Simulation, seed: u64) {
-    let course = Course::made(&simulation, Platform::calm(profile(seed)), 3, 1).await;
-    let life = async {
-        course.settled(LONG).await;
-        let writer = course.writer();
+    let happens = async |course: &Course| {
         course.want(5, 1);
         sleep(Duration::from_millis(course.simulation.draw(8_000))).await;
         course.fleet.hold(true);
@@ -98,12 +88,9 @@ async fn held_meanwhile(simulation: Simulation, seed: u64) {
         sleep(Duration::from_secs(10)).await;
         assert_eq!(owned(), then, "nothing changes");
         course.fleet.hold(false);
-        course.settled(LONG).await;
-        course.check();
-        let (_, lost) = writer.stop().await;
-        Course::assert_kept(&lost);
     };
-    course.beside(Life::Whole, life).await;
+    let course = Course::made(&simulation, Platform::calm(profile(seed)), 3, 1).await;
+    course.beside(Life::Whole, course.under_writes(LONG, &happens)).await;
 }
 
 #[test]

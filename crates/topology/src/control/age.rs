@@ -14,15 +14,18 @@ pub(super) fn is_stale(situation: &Situation<'_>, said: &NodeView, primary: Node
     if said.server.primary_link_up == Some(true) {
         return false;
     }
-    let unlinked = said.server.primary_link_down_seconds.map(Duration::from_secs);
-    unlinked.is_none_or(|unlinked| unlinked > dead_for(situation, primary) + FRESH)
+    let Some(unlinked) = said.server.primary_link_down_seconds.map(Duration::from_secs) else { return true };
+    let absent = situation.member_of(primary).map(|placed| situation.memory.absent_for(&placed.member.name));
+    let silent = situation.memory.silent_for(primary).max(absent.unwrap_or_default());
+    // The loop may have just begun. To ask all nodes takes long where there are many, and it rarely comes to that.
+    unlinked > silent + FRESH && unlinked > unheard_for(situation, primary) + FRESH
 }
 
-/// For how long nobody has heard a node: neither this loop, which may have just begun, nor the nodes that answer.
+/// For how long the nodes that answer have not heard this one.
 ///
 /// A node that was started again says that it has heard everybody just then, and one that was cut off has heard nobody for long; so
 /// it is the middle one of them that counts.
-fn dead_for(situation: &Situation<'_>, id: NodeId) -> Duration {
+fn unheard_for(situation: &Situation<'_>, id: NodeId) -> Duration {
     let unheard = |said: &NodeView| {
         let heard = said.entry(id)?.pong_received;
         // Where it does not tell what its clock says, it is what it has heard last of anybody.
@@ -32,7 +35,5 @@ fn dead_for(situation: &Situation<'_>, id: NodeId) -> Duration {
     };
     let mut all: Vec<Duration> = situation.view.answering().filter_map(|(_, said)| unheard(said)).collect();
     all.sort_unstable();
-    let middle = all.get(all.len() / 2).copied().unwrap_or_default();
-    let absent = situation.member_of(id).map(|placed| situation.memory.absent_for(&placed.member.name));
-    middle.max(situation.memory.silent_for(id)).max(absent.unwrap_or_default())
+    all.get(all.len() / 2).copied().unwrap_or_default()
 }

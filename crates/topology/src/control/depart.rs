@@ -2,7 +2,7 @@
 
 use super::{
     Decision, Next, Situation,
-    roles::SERVERS_TIDY,
+    move_slots::give_back,
     situation::{Placed, Standing},
 };
 use crate::{
@@ -115,13 +115,8 @@ fn forget(situation: &Situation<'_>, decision: &mut Decision, node: NodeRef, rea
     // Keys of a primary without slots are those of others: whoever has left gives them to nobody any more.
     let of_others = |said: &NodeView| said.myself.is_primary() && said.server.keys() > 0;
     if situation.view.node(node.id).and_then(ObservedNode::view).is_some_and(of_others) {
-        let why = format!("{} holds keys of slots that it does not own", node.address);
-        let time = situation.memory.littered.get(&node.id);
-        return if time.is_some_and(|time| *time >= SERVERS_TIDY) {
-            decision.step(Action::Repair { nodes: situation.answering() }, why);
-        } else {
-            decision.wait("keys to their owners", format!("{why}, and may be about to drop them"));
-        };
+        let littered = situation.memory.littered.get(&node.id).copied().unwrap_or_default();
+        return give_back(situation, decision, &node.address, littered);
     }
     let knows = |by: &NodeRef| situation.view.node(by.id).and_then(|by| by.view()?.entry(node.id)).is_some();
     let by: Vec<NodeRef> = situation.view.references().filter(|by| by.id != node.id && knows(by)).collect();

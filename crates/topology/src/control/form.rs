@@ -1,7 +1,7 @@
 //! The first shape of a cluster.
 
 use super::{
-    Advice, Decision, Next, Situation, join, lost,
+    Decision, Next, Situation, join, lost,
     situation::{Placed, Standing},
 };
 use crate::{
@@ -17,9 +17,7 @@ pub(super) fn decide(situation: &Situation<'_>, decision: &mut Decision) -> Next
         return ControlFlow::Continue(());
     }
     if let Some(placed) = situation.members.iter().find(|placed| !situation.has_cluster() && may_come_back(placed)) {
-        let name = &placed.member.name;
-        let why = format!("nobody who answers owns a slot; member {name} has data, and is waited for");
-        decision.wait_for("the cluster", why, Some(Advice::StartMember { member: name.clone() }));
+        lost::await_member(placed, decision);
         return ControlFlow::Break(());
     }
     // Nobody can be proved to go before there is a cluster: of members that never start there are not to be more and more.

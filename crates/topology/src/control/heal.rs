@@ -100,11 +100,11 @@ fn heir(situation: &Situation<'_>, shard: &Shard<'_>) -> Result<NodeRef, NoHeir>
         (late(said).is_none(), has_copied(said) == Some(true), said.server.replication_offset, Reverse(said.myself.id))
     });
     if let Some((replica, said)) = best {
-        let member = late(said).map(|placed| placed.member.name.clone());
-        return member.map_or_else(
-            || Ok(replica.reference()),
-            |member| Err(NoHeir::Late { replica: replica.reference(), member }),
-        );
+        let replica = replica.reference();
+        return match late(said) {
+            None => Ok(replica),
+            Some(keeper) => Err(NoHeir::Late { replica, member: keeper.member.name.clone() }),
+        };
     }
     Err(NoHeir::None(match answering().next() {
         None => format!("{address} does not answer, and no replica of it does"),

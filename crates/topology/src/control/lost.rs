@@ -82,15 +82,20 @@ fn hope(situation: &Situation<'_>, member: &Member<'_>) -> Option<Hope> {
     (!placed.is_given_up).then(|| Hope { why: why(), advice: None })
 }
 
+/// Waits for a member that may have what is left of a cluster of which nobody who answers owns a slot.
+pub(super) fn await_member(placed: &Placed<'_>, decision: &mut Decision) {
+    let name = &placed.member.name;
+    let why = format!("nobody who answers owns a slot; member {name} may have its data, and is waited for");
+    decision.wait_for("the cluster", why, Some(Advice::StartMember { member: name.clone() }));
+}
+
 /// What becomes of a cluster of which no member has anything any more: neither slots nor keys, nor what may be read when it starts.
 pub(super) fn decide_all(situation: &Situation<'_>, decision: &mut Decision) {
     let what = "the cluster";
     let is_silent = |placed: &&Placed<'_>| matches!(placed.standing, Standing::Silent { .. });
     let mut silent = situation.members.iter().filter(is_silent);
     if let Some(placed) = silent.find(|placed| may_keep(placed.member)) {
-        let name = &placed.member.name;
-        let why = format!("nobody who answers owns a slot; member {name} may have its data, and is waited for");
-        return decision.wait_for(what, why, Some(Advice::StartMember { member: name.clone() }));
+        return await_member(placed, decision);
     }
     let outside = || {
         situation.members.iter().filter_map(|placed| match placed.standing {
@@ -149,24 +154,28 @@ pub fn may_be_kept(
         return Some(format!("{} owns {}", node.address, slot_list(&said.myself.slots)));
     }
     let shards = seen.shards();
-    let lost = shards.iter().filter(|shard| !shard.slots().intersection(slots).is_empty());
+    let lost: Vec<&Shard<'_>> = shards.iter().filter(|shard| !shard.slots().intersection(slots).is_empty()).collect();
+    if lost.is_empty() {
+        // Nobody knows who had them.
+        return anybody_may_have_a_copy(fresh, members);
+    }
     let may_have = |node: &Member<'_>| match fresh.node(node.account.id).and_then(ObservedNode::view) {
         Some(said) => said.server.keys() > 0 || said.server.loading || said.server.sync_in_progress,
         None => members.iter().filter(|member| member.may_be(node.account.id, &node.node.address)).any(may_keep),
     };
-    let mut lost = lost.peekable();
-    if lost.peek().is_none() {
-        // Nobody knows who had them: anybody may.
-        let holds = fresh.answering().find(|(_, said)| said.server.keys() > 0 || said.server.loading);
-        let holds = holds.map(|(node, _)| node.address.to_string());
-        let is_silent =
-            |member: &&FleetMember| !fresh.answering().any(|(node, said)| member.may_be(said.myself.id, &node.address));
-        let keeps =
-            || members.iter().filter(is_silent).find(|member| may_keep(member)).map(|member| member.name.clone());
-        return holds.or_else(keeps).map(|name| format!("{name} may have a copy"));
-    }
-    let node = lost.flat_map(Shard::members).find(|node| may_have(node))?;
+    let node = lost.into_iter().flat_map(Shard::members).find(|node| may_have(node))?;
     Some(format!("{} may have a copy", node.node.address))
+}
+
+fn anybody_may_have_a_copy(fresh: &ClusterView, members: &[FleetMember]) -> Option<String> {
+    let mut answering = fresh.answering();
+    if let Some((node, _)) = answering.find(|(_, said)| said.server.keys() > 0 || said.server.loading) {
+        return Some(format!("{} may have a copy", node.address));
+    }
+    let answers =
+        |member: &FleetMember| fresh.answering().any(|(node, said)| member.may_be(said.myself.id, &node.address));
+    let member = members.iter().find(|member| !answers(member) && may_keep(member))?;
+    Some(format!("{} may have a copy", member.name))
 }
 
 fn may_keep(member: &FleetMember) -> bool {

@@ -73,13 +73,18 @@ fn gathers(situation: &Situation<'_>, decision: &mut Decision) -> bool {
         Some((&node.address, *time))
     });
     let Some((address, time)) = littered else { return false };
+    give_back(situation, decision, address, time);
+    true
+}
+
+/// Has a node give keys of slots of others to their owners, once its server had its time to drop them.
+pub(super) fn give_back(situation: &Situation<'_>, decision: &mut Decision, address: &NodeAddr, littered: Duration) {
     let why = format!("{address} holds keys of slots that it does not own");
-    if time >= SERVERS_TIDY {
+    if littered >= SERVERS_TIDY {
         decision.step(Action::Repair { nodes: situation.answering() }, why);
     } else {
         decision.wait("keys to their owners", format!("{why}, and may be about to drop them"));
     }
-    true
 }
 
 /// Which node that gives or takes slots has the config epoch of another primary, if one has. It takes another one when it hears of that, by itself and perhaps

@@ -65,8 +65,7 @@ pub(crate) async fn run(arguments: &RollArgs, printer: &mut Printer) -> Result<E
             again(cluster.name()),
             settings.engine.program.display()
         );
-        let advice = [failure.advice.clone(), is_other.then_some(back)].into_iter().flatten().collect::<Vec<_>>();
-        return Err(Failure { advice: Some(advice.join("\n       ")), ..failure });
+        return Err(if is_other { failure.or_else_do(&back) } else { failure });
     }
     printer.out(&format!("{GREEN}done{GREEN:#}: {members} with {to}    {}\n", units::duration(printer.elapsed())));
     Ok(ExitStatus::Done)

@@ -124,8 +124,7 @@ pub(crate) async fn run(arguments: &SetArgs, printer: &mut Printer) -> Result<Ex
         Err(NotYet::Unfinished(failure)) => {
             let value = before.as_deref().unwrap_or("--default");
             let back = format!("{} local set{} {name} {value}      takes it back", program(), again(cluster.name()));
-            let advice = failure.advice.iter().cloned().chain([back]).collect::<Vec<_>>().join("\n       ");
-            return Err(Failure { advice: Some(advice), ..failure });
+            return Err(failure.or_else_do(&back));
         }
     }
     let took = units::duration(printer.elapsed());
